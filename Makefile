@@ -1,0 +1,97 @@
+# Every target sets up what it needs: Debian packages (as root), Python environments and the lab's
+# images, the latter two in $XDG_CACHE_HOME/dockerstorage. 'make' alone explains the targets.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= /usr/bin/python3
+ARGS ?=
+# Where 'make test' collects the counts of the runs; empty: no report is written.
+REPORTS ?=
+
+# In a recipe: $(call in,3008) names the environment of that Salt, made on first use.
+in = $$($(PYTHON) tests/environments/prepare.py $(1))
+# Seconds, then a command. It is interrupted like by Ctrl-C, so that fixtures clean up.
+limit = timeout --foreground --signal=INT --kill-after=120 $(1)
+# Seconds, name of the report, and the tests. One that stands still for long shows where.
+pytest = $(call limit,$(1)) "$$venv/bin/python" -m pytest -o faulthandler_timeout=600 \
+	$(if $(REPORTS),--junitxml=$(REPORTS)/$(2).xml) $(3) $(ARGS)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  ARGS='...' is handed to pytest, as in: make lab ARGS='-k prune -x'"
+	@echo "  PYTHON=... makes the environments with another Python than $(PYTHON)"
+
+.PHONY: check
+check: lint types unit ## format, lint, types, unit tests: less than a minute
+
+.PHONY: lint
+lint: packages
+	@venv=$(call in,3008)
+	"$$venv/bin/ruff" format --check .
+	"$$venv/bin/ruff" check .
+
+.PHONY: types
+types: packages
+	@venv=$(call in,3008)
+	$(call limit,300) "$$venv/bin/mypy"
+
+.PHONY: unit
+unit: packages
+	@venv=$(call in,3008)
+	$(call pytest,300,unit,tests/unit)
+
+.PHONY: test
+test: packages ## everything: check, functional on Salt 3006 and 3008, lab
+	@$(PYTHON) tests/environments/suite.py lint types unit functional-3006 functional-3008 lab
+
+.PHONY: test-3007
+test-3007: functional-3007 ## the functional tests on Salt 3007 (best effort)
+
+.PHONY: functional
+functional: packages ## the extension in real minions of Salt 3006 and 3008, on this machine
+	@$(PYTHON) tests/environments/suite.py functional-3006 functional-3008
+
+.PHONY: functional-3006 functional-3007 functional-3008
+functional-3006 functional-3007 functional-3008: functional-%: packages
+	@venv=$(call in,$*)
+	$(call pytest,900,functional-$*,tests/functional)
+
+.PHONY: lab
+lab: packages lab-images ## the tests on a real devicemapper host, a guest of this machine
+	@venv=$(call in,3008)
+	$(call pytest,2400,lab,tests/lab)
+
+.PHONY: lab-images
+lab-images: packages
+	@venv=$(call in,3008)
+	$(call limit,1800) "$$venv/bin/python" -m tests.lab.build >/dev/null
+
+.PHONY: demo
+demo: packages lab-images ## see it work on a disposable devicemapper host
+	@venv=$(call in,3008)
+	$(call limit,1200) "$$venv/bin/python" -m tests.lab.demo
+
+.PHONY: bench
+bench: packages lab-images ## the benchmarks, one table
+	@venv=$(call in,3008)
+	PYTHONPATH=_utils $(call limit,3600) "$$venv/bin/python" -m benchmarks
+
+.PHONY: packages
+packages:
+	@tests/environments/packages
+
+.PHONY: clean
+clean: ## remove what runs left in this directory
+	rm -rf build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+.PHONY: clean-cache
+clean-cache: ## remove the Python environments and the lab's images as well
+	rm -rf "$${XDG_CACHE_HOME:-$$HOME/.cache}/dockerstorage"

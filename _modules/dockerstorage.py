@@ -1,0 +1,355 @@
+"""
+Keep a Docker host's storage healthy
+====================================
+
+See what fills the host (``report``, ``pool``, ``devices``), remove what nobody needs without
+touching what is protected (``prune``), and protect images (``protect``, ``unprotect``).
+
+:depends: the Python packages ``docker`` and ``sh``
+:configuration: every key of minion config or pillar is optional:
+
+.. code-block:: yaml
+
+    dockerstorage:
+      docker_url: unix:///var/run/docker.sock
+      data_root: /var/lib/docker      # only for an engine that does not answer
+      protect: [protected]            # labels: key or key=value
+      protect_names: ["db-*"]         # always added to the argument of the same name
+"""
+
+import contextlib
+import logging
+import time
+
+import salt.utils.args
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+try:
+    import dockerstorage_lib
+    from dockerstorage_lib import devices as devices_
+    from dockerstorage_lib import errors, gather, lock, policy, poolview, prune_job, summary
+    from dockerstorage_lib import protect as protect_
+    from dockerstorage_lib import report as report_
+    from dockerstorage_lib.adapters import engine
+
+    IMPORT_ERROR = None
+except ImportError as error:
+    IMPORT_ERROR = str(error)
+
+log = logging.getLogger(__name__)
+
+__virtualname__ = "dockerstorage"
+
+#: The library that this file was shipped with.
+LIBRARY_VERSION = "0.1.0"
+#: How long a look at the engine may take; a removal has the adapter's far longer time.
+LOOK_SECONDS = 30
+PROGRESS_SECONDS = 1.0
+
+
+def __virtual__():
+    if IMPORT_ERROR:
+        return False, (
+            f"dockerstorage needs the Python packages 'docker' and 'sh' beside Salt: "
+            f"{IMPORT_ERROR}. Install them with 'salt-pip install docker sh'"
+        )
+    if dockerstorage_lib.VERSION != LIBRARY_VERSION:
+        return False, (
+            f"this module is of version {LIBRARY_VERSION} and the loaded library of "
+            f"{dockerstorage_lib.VERSION}: restart the minion, and remove whichever of the "
+            "synced and the pip-installed copy is older"
+        )
+    return __virtualname__
+
+
+def report():
+    """
+    Show what an operator should know of the host's Docker storage.
+
+    Works with a silent engine, with any storage driver and with no Docker at all, and says in
+    ``unseen`` what could not be looked at.
+
+    Returns a dict: ``engine`` (running, version, driver, data_root), ``pool`` (None without a
+    thin pool; sizes in bytes), ``counts``, ``hidden_store``, ``warnings`` (each with ``code``,
+    ``text``, ``remedy``), ``unseen`` (each with ``what``, ``why``), ``summary`` (lines to read).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.report
+    """
+    with _salt_errors():
+        sight = report_.look(lambda: _engine(LOOK_SECONDS), data_root=_config().get("data_root"))
+        found = report_.as_dict(sight)
+        return {**found, "summary": summary.report_lines(found)}
+
+
+def pool(name=None):
+    """
+    Show the cheap figures of a thin pool: one look at the kernel.
+
+    name
+        Device-mapper name of the pool; Docker's own if left out.
+
+    Returns a dict: ``name``, ``health`` (ok, out_of_data_space, read_only, needs_check,
+    failed), ``level`` (ok, warning, critical, emergency), ``mode``, ``when_full``, ``data`` and
+    ``metadata`` (used_bytes, total_bytes, percent), and more. Fails if there is no such pool.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.pool
+    """
+    with _salt_errors():
+        return poolview.cheap_figures(name or _docker_pool())
+
+
+def devices():
+    """
+    List every thin device of Docker's pool, and whose it is.
+
+    Makes ``<data root>/devicemapper/metadata`` and ``.../mnt`` readable. Takes a metadata
+    snapshot of the pool and releases it again; seconds on a large pool.
+
+    Returns a list of dicts: ``device_id``, ``hash``, ``owner`` (kind: image layer, container,
+    container init, base, buildkit or nobody; id; names), ``size_bytes``, ``mapped_bytes``,
+    ``exclusive_bytes`` (no other device maps them), ``deleted``, ``mounts``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.devices
+    """
+    with _salt_errors():
+        connection = _engine(LOOK_SECONDS)
+        found = devices_.list_devices(connection, gather.read_site(connection.info()))
+        return devices_.as_list(found)
+
+
+def prune(
+    protect=None,
+    protect_names=None,
+    min_age=0,
+    keep_tags=0,
+    volumes=False,
+    networks=True,
+    build_cache=True,
+    until_percent=None,
+    own_labels_only=False,
+    test=False,
+    **kwargs,
+):
+    """
+    Remove what nobody needs, and nothing that is protected or that something protected needs.
+
+    The plan is made first, and exactly the plan is carried out: each object is looked at again
+    right before it goes and left if it changed. Nothing is forced.
+
+    protect
+        Label, or list of labels, that protect what carries any of them: ``key`` (whatever its
+        value) or ``key=value``. Default: ``dockerstorage:protect`` of the minion's
+        configuration, else ``protected``.
+    protect_names
+        Pattern, or list of patterns (``*``, ``?``, ``[set]``), of names to protect: containers,
+        tags and repositories of images, volumes, networks. Those of
+        ``dockerstorage:protect_names`` always count as well.
+    min_age
+        Keep what was created, started, stopped, pulled or tagged less than this ago: seconds,
+        or a number with a unit (``90m``, ``12h``, ``7d``, ``2w``).
+    keep_tags
+        Keep the images of this many newest tags of each repository.
+    volumes
+        ``False`` (default), ``anonymous`` (``True`` means the same) or ``all``; only volumes of
+        the local driver without mount options.
+    networks
+        Whether unused networks go.
+    build_cache
+        Whether BuildKit's cache goes. It carries no labels.
+    until_percent
+        Stop as soon as the pool's data and metadata are both at or below this percent.
+    own_labels_only
+        Look only at labels that an object does not inherit: a container from its image, an
+        image from its parent.
+    test
+        Return the plan and change nothing.
+
+    Returns a dict: ``plan`` (``remove`` and ``keep``, each item with ``kind``, ``id``,
+    ``name``, ``reason``, removals also with ``bytes``), ``removed``, ``skipped`` (with
+    ``why``), ``stopped``, ``bytes_predicted``, ``bytes_source`` (``pool blocks``: exact;
+    ``engine's estimate``: on other drivers than devicemapper), ``bytes_freed`` (measured),
+    ``pool`` (``before``, ``after``), ``summary`` (lines to read).
+
+    Fails, with nothing removed, on bad input, when another prune runs, when the pool is
+    read-only, needs a check or failed, and when a devicemapper store lies hidden under the data
+    root of an engine with another driver.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.prune test=True
+        salt '*' dockerstorage.prune protect='[protected, keep=yes]' min_age=7d
+        salt '*' dockerstorage.prune until_percent=60
+    """
+    _no_unknown(kwargs)
+    config = _config()
+    with _salt_errors():
+        wanted = policy.make_policy(
+            protect=config.get("protect", "protected") if protect is None else protect,
+            protect_names=(
+                *policy.texts("protect_names", protect_names),
+                *policy.texts("protect_names", config.get("protect_names")),
+            ),
+            min_age=min_age,
+            keep_tags=keep_tags,
+            volumes=volumes,
+            networks=networks,
+            build_cache=build_cache,
+            until_percent=until_percent,
+            own_labels_only=own_labels_only,
+        )
+        with lock.held("prune"):
+            connection = _engine()
+            prepared = prune_job.prepare(connection, wanted, time.time())
+            if test:
+                return prune_job.as_dict(prepared)
+            return prune_job.carry_out(
+                prepared, wanted, connection, _progress("prune", kwargs.get("__pub_jid"))
+            )
+
+
+def protect(image, label="protected=true", test=False):
+    """
+    Add a label to images that cannot easily be rebuilt: a labelled image on top, tags switched.
+
+    What the operator would do with a two-line Dockerfile. Each tag points to the old or to the
+    new image at any moment. Containers of the old image go on as they are, and the old image
+    stays as the parent of the new one. An image that has the label is left as it is.
+
+    image
+        Name or id of an image, or a list of them.
+    label
+        ``key=value`` or ``key``.
+    test
+        Return what would change and change nothing.
+
+    Returns a list of dicts: ``image``, ``old_id``, ``new_id`` (None in test mode), ``tags``
+    (switched), ``moved`` (tags that somebody moved meanwhile, left alone), ``changed``,
+    ``note``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db*' dockerstorage.protect postgres:13
+        salt '*' dockerstorage.protect '[app:1, app:2]' label=keep=yes
+    """
+    return _switch(image, label, test, protect_.plan_protect, protect_.apply_protect)
+
+
+def unprotect(image, label="protected=true", test=False):
+    """
+    Take away a label that ``protect`` added: the tags go back to the image below.
+
+    The labelled image is removed if nothing uses it. Fails, with nothing changed, if the label
+    came with the image's own build: it must then be built again without it.
+
+    image
+        Name or id of an image, or a list of them.
+    label
+        The label as it was given to ``protect``.
+    test
+        Return what would change and change nothing.
+
+    Returns the same as ``protect``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db*' dockerstorage.unprotect postgres:13
+    """
+    return _switch(image, label, test, protect_.plan_unprotect, protect_.apply_unprotect)
+
+
+def _switch(image, label, test, plan, apply):
+    """Plan for all images before the first is touched, then carry the plans out."""
+    with _salt_errors():
+        rule = policy.read_label(label, "label")
+        images = protect_.image_names(image)
+        with lock.held("prune"):
+            connection = _engine()
+            plans = [plan(connection, name, rule) for name in images]
+            done = [
+                one if test or not one.changes else apply(one, rule, connection) for one in plans
+            ]
+            return [protect_.as_dict(one) for one in done]
+
+
+def _config():
+    found = __salt__["config.get"]("dockerstorage", {})
+    if not isinstance(found, dict):
+        raise SaltInvocationError("the configuration key 'dockerstorage' must hold a mapping")
+    for key in ("docker_url", "data_root"):
+        if not isinstance(found.get(key, ""), str):
+            raise SaltInvocationError(
+                f"the configuration key 'dockerstorage:{key}' must hold a text, not {found[key]!r}"
+            )
+    return found
+
+
+def _engine(timeout_seconds=None):
+    url = _config().get("docker_url", engine.DEFAULT_URL)
+    if timeout_seconds is None:
+        return engine.Engine(url)
+    return engine.Engine(url, timeout_seconds)
+
+
+def _docker_pool():
+    """The name of Docker's pool. The engine is asked last: it may hang with a full pool."""
+    found = poolview.find_pool_name(_config().get("data_root"))
+    if found is not None:
+        return found
+    site = gather.read_site(_engine(LOOK_SECONDS).info())
+    if site.pool is None:
+        raise errors.Refused(
+            f"the engine's storage driver is {site.driver}: it has no thin pool. Name a pool "
+            "to look at another one"
+        )
+    return site.pool
+
+
+def _no_unknown(kwargs):
+    unknown = salt.utils.args.clean_kwargs(**kwargs)
+    if unknown:
+        salt.utils.args.invalid_kwargs(unknown)
+
+
+def _progress(operation, jid):
+    """A function that fires progress events, at most one a second."""
+    if __opts__.get("file_client") == "local" and not __opts__.get("use_master_when_local"):
+        return lambda data: None  # there is no bus to fire on
+    tag = f"dockerstorage/{jid or 'local'}/{operation}/progress"
+    last = float("-inf")
+
+    def fire(data):
+        nonlocal last
+        if time.monotonic() - last >= PROGRESS_SECONDS or data["done"] == data["total"]:
+            last = time.monotonic()
+            __salt__["event.send"](tag, {"minion": __opts__.get("id"), **data})
+
+    return fire
+
+
+@contextlib.contextmanager
+def _salt_errors():
+    """Turn the core's errors into Salt's, sorted by who must act."""
+    try:
+        yield
+    except errors.BadInput as error:
+        raise SaltInvocationError(str(error)) from None
+    except errors.DockerstorageError as error:
+        raise CommandExecutionError(str(error)) from None

@@ -1,0 +1,93 @@
+"""
+States of a Docker host's storage
+=================================
+
+Declare that nothing unneeded lies on the host (``pruned``) and which images carry a protecting
+label (``protected``).
+"""
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "dockerstorage"
+
+
+def __virtual__():
+    if "dockerstorage.prune" in __salt__:
+        return __virtualname__
+    return False, "the execution module 'dockerstorage' did not load; its own message says why"
+
+
+def pruned(name, **kwargs):
+    """
+    Make sure that nothing unneeded and unprotected lies on the host.
+
+    name
+        Any text.
+
+    Further arguments are those of ``dockerstorage.prune``, but for ``test``.
+
+    .. code-block:: yaml
+
+        nightly-cleanup:
+          dockerstorage.pruned:
+            - protect: [protected, keep=yes]
+            - min_age: 7d
+            - until_percent: 60
+    """
+    arguments = {key: value for key, value in kwargs.items() if not key.startswith("__")}
+    try:
+        planned = __salt__["dockerstorage.prune"](test=True, **arguments)
+        doomed = planned["plan"]["remove"]
+        if not doomed or planned["stopped"]:
+            return _result(name, True, planned["stopped"] or "There is nothing to remove.")
+        if __opts__["test"]:
+            changes = {"removed": _names(doomed), "bytes_predicted": planned["bytes_predicted"]}
+            return _result(name, None, f"{len(doomed)} objects would be removed.", changes)
+        done = __salt__["dockerstorage.prune"](**arguments)
+    except (CommandExecutionError, SaltInvocationError) as error:
+        return _result(name, False, str(error))
+    changes = {}
+    if done["removed"]:
+        changes = {"removed": _names(done["removed"]), "bytes_freed": done["bytes_freed"]}
+    comment = [f"{len(done['removed'])} objects were removed."]
+    comment += [f"Left: {one['kind']} {one['name']}: {one['why']}." for one in done["skipped"]]
+    return _result(name, True, " ".join(comment), changes)
+
+
+def protected(name, label="protected=true"):
+    """
+    Make sure that an image carries a protecting label.
+
+    name
+        Name or id of an image.
+    label
+        ``key=value`` or ``key``.
+
+    .. code-block:: yaml
+
+        postgres:13:
+          dockerstorage.protected
+    """
+    try:
+        planned = __salt__["dockerstorage.protect"](name, label=label, test=True)[0]
+        if not planned["changed"]:
+            return _result(name, True, f"The image {name} has the label {label}.")
+        if __opts__["test"]:
+            changes = {"label": label, "tags": planned["tags"], "old_id": planned["old_id"]}
+            return _result(name, None, f"The image {name} would get the label {label}.", changes)
+        done = __salt__["dockerstorage.protect"](name, label=label)[0]
+    except (CommandExecutionError, SaltInvocationError) as error:
+        return _result(name, False, str(error))
+    changes = {key: done[key] for key in ("tags", "old_id", "new_id")} | {"label": label}
+    return _result(name, True, f"The image {name} got the label {label}.", changes)
+
+
+def _names(items):
+    return [
+        f"{item['kind']} {item['name']} ({item['id'].removeprefix('sha256:')[:12]})"
+        for item in items
+    ]
+
+
+def _result(name, result, comment, changes=None):
+    return {"name": name, "result": result, "comment": comment, "changes": changes or {}}

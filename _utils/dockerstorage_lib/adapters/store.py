@@ -1,0 +1,193 @@
+"""Docker's store on disk, read-only: layers, thin devices and what belongs to whom.
+
+``root`` is the engine's data root. The files are those that Docker 1.10 to 24 write:
+
+    devicemapper/metadata/<hash>                      a thin device: device_id, size (bytes), ...
+    devicemapper/devicemapper/{data,metadata}         the sparse files of loop-lvm
+    image/<driver>/layerdb/sha256/<chain>/cache-id    the hash of a layer's device
+    image/<driver>/layerdb/sha256/<chain>/size        bytes of the layer's files
+    image/<driver>/layerdb/mounts/<container>/{mount-id,init-id}     those of a container
+    image/<driver>/imagedb/content/sha256/<id>        an image's configuration
+    buildkit/{snapshots,metadata_v2}.db               BuildKit's snapshots and cache records
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import bolt
+from ..errors import Unparsable
+
+DRIVER = "devicemapper"
+
+
+@dataclass(frozen=True)
+class DeviceRecord:
+    """A file of ``devicemapper/metadata``: what Docker knows of one thin device."""
+
+    hash: str
+    device_id: int
+    size_bytes: int
+    transaction_id: int
+    deleted: bool
+
+
+@dataclass(frozen=True)
+class HiddenStore:
+    """A devicemapper store that the running engine does not look at."""
+
+    path: str
+    images: int
+    containers: int
+
+
+def image_facts(root: str, driver: str, image_id: str) -> tuple[tuple[str, ...], float] | None:
+    """Diff ids of an image and when it came or was last tagged; None if it is not on disk."""
+    content = Path(root, "image", driver, "imagedb", "content", *image_id.split(":"))
+    try:
+        config = json.loads(content.read_bytes())
+        times = [content.stat().st_mtime]
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError:
+        raise Unparsable("image configuration", str(content)) from None
+    tagged = Path(root, "image", driver, "imagedb", "metadata", *image_id.split(":"), "lastUpdated")
+    if tagged.exists():
+        times.append(tagged.stat().st_mtime)
+    return tuple(config["rootfs"].get("diff_ids") or ()), max(times)
+
+
+def device_records(root: str) -> dict[str, DeviceRecord]:
+    """Every thin device that Docker knows, by the hash that names it; the base is ``base``."""
+    found = {}
+    for path in _files(Path(root, DRIVER, "metadata")):
+        if path.name.startswith(".") or path.name.endswith(".migrated"):
+            continue
+        if path.name in ("deviceset-metadata", "transaction-metadata"):
+            continue
+        record = device_record(root, path.name)
+        if record is not None:
+            found[path.name] = record
+    return found
+
+
+def device_record(root: str, hash_: str) -> DeviceRecord | None:
+    """One thin device that Docker knows; None if it is not there."""
+    text = _text(Path(root, DRIVER, "metadata", hash_))
+    if text is None:
+        return None
+    try:
+        found = json.loads(text)
+        return DeviceRecord(
+            hash_,
+            int(found["device_id"]),
+            int(found["size"]),
+            int(found["transaction_id"]),
+            bool(found.get("deleted")),
+        )
+    except (ValueError, KeyError, TypeError):
+        raise Unparsable(f"metadata of device {hash_}", text) from None
+
+
+def layer_hash(root: str, chain_id: str) -> str | None:
+    """The device hash of a layer (its ``cache-id``)."""
+    return _text(Path(root, "image", DRIVER, "layerdb", *chain_id.split(":"), "cache-id"))
+
+
+def layer_size(root: str, driver: str, chain_id: str) -> int | None:
+    """Bytes of a layer's files as the engine recorded them; None if the layer is not on disk."""
+    size = _text(Path(root, "image", driver, "layerdb", *chain_id.split(":"), "size"))
+    return None if size is None else int(size)
+
+
+def layers(root: str) -> dict[str, str]:
+    """Device hash of every layer by its chain id."""
+    found = {}
+    for folder in _files(Path(root, "image", DRIVER, "layerdb", "sha256")):
+        hash_ = _text(folder / "cache-id")
+        if hash_ is not None and "-" not in folder.name:  # "<chain>-<random>-removing"
+            found[f"sha256:{folder.name}"] = hash_
+    return found
+
+
+def container_hashes(root: str, container_id: str) -> tuple[str, ...]:
+    """Device hashes of a container: its RW layer, then its init layer."""
+    folder = Path(root, "image", DRIVER, "layerdb", "mounts", container_id)
+    found = (_text(folder / "mount-id"), _text(folder / "init-id"))
+    return tuple(hash_ for hash_ in found if hash_)
+
+
+def containers(root: str) -> list[str]:
+    """Ids of the containers that have layers in the store."""
+    return [p.name for p in _files(Path(root, "image", DRIVER, "layerdb", "mounts"))]
+
+
+def hidden_store(root: str, driver: str) -> HiddenStore | None:
+    """A devicemapper store with content under a data root that another driver serves."""
+    if driver == DRIVER:
+        return None
+    images = list(_files(Path(root, "image", DRIVER, "imagedb", "content", "sha256")))
+    mounted = containers(root)
+    if not images and not mounted:
+        return None
+    return HiddenStore(str(Path(root, DRIVER)), len(images), len(mounted))
+
+
+def latest_driver(root: str) -> str:
+    """The graph driver that was used last under a data root; empty if none is known."""
+    folders = [p for p in _files(Path(root, "image")) if p.is_dir()]
+    return max(folders, key=lambda p: p.stat().st_mtime).name if folders else ""
+
+
+def buildkit_snapshots(root: str) -> bolt.Bucket:
+    """BuildKit's database of snapshots; empty if BuildKit was never used."""
+    return _database(Path(root, "buildkit", "snapshots.db"))
+
+
+def buildkit_records(root: str) -> bolt.Bucket:
+    """BuildKit's database of cache records; empty if BuildKit was never used."""
+    newer = _database(Path(root, "buildkit", "metadata_v2.db"))  # since Docker 20.10
+    return newer or _database(Path(root, "buildkit", "metadata.db"))
+
+
+def _database(path: Path) -> bolt.Bucket:
+    try:
+        return bolt.read_database(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+
+
+def managed_device(root: str) -> str | None:
+    """The block device from which Docker made the thin pool by itself (managed direct-lvm)."""
+    text = _text(Path(root, DRIVER, "setup-config.json"))
+    if text is None:
+        return None
+    try:
+        found = {key.lower(): value for key, value in json.loads(text).items()}
+    except (ValueError, AttributeError):
+        raise Unparsable("setup-config.json", text) from None
+    return found.get("device") or None
+
+
+def free_bytes(root: str) -> int:
+    """Bytes that root may still write to the file system of the data root."""
+    stat = os.statvfs(root)
+    return stat.f_bavail * stat.f_frsize
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text().strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    try:
+        yield from sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return

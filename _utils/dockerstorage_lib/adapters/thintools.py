@@ -1,0 +1,55 @@
+"""The metadata of a live thin pool, through thin-provisioning-tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..devmapper import ThinPoolStatus
+from ..errors import CommandFailed, Refused
+from ..thinmap import DumpReader, PoolMap
+from . import dmsetup, shell
+
+#: A dump of half a million mappings takes some 13 s; a pool of 16 GiB metadata may take an hour.
+DUMP_TIMEOUT_SECONDS = 3600
+
+
+def read_pool_map(pool_name: str) -> PoolMap:
+    """Read all mappings of a live pool from a metadata snapshot, which is released again.
+
+    Raises Refused if somebody else holds the pool's one metadata snapshot.
+    """
+    reader = DumpReader()
+    metadata = dmsetup.pool_table(pool_name).metadata_device
+    argv = ["thin_dump", "-m", _block_device(metadata)]
+    with _metadata_snapshot(pool_name):
+        done = shell.run(argv, DUMP_TIMEOUT_SECONDS, on_chunk=reader.feed)
+    if done.status != 0:
+        raise CommandFailed(argv, done.status, done.stderr)
+    return reader.close()
+
+
+@contextmanager
+def _metadata_snapshot(pool_name: str) -> Iterator[None]:
+    status = dmsetup.pool_status(pool_name)
+    if isinstance(status, ThinPoolStatus) and status.held_metadata_root is not None:
+        raise Refused(
+            f"the pool {pool_name} has a metadata snapshot already: another tool reads it, or one "
+            "died while it did. While it is held, nothing that is deleted becomes free. If no "
+            f"other tool runs: dmsetup message {pool_name} 0 release_metadata_snap"
+        )
+    dmsetup.message(pool_name, 0, "reserve_metadata_snap")
+    try:
+        yield
+    finally:
+        # Always: while it is held, deletes free nothing.
+        dmsetup.message(pool_name, 0, "release_metadata_snap")
+
+
+def _block_device(number: str) -> str:
+    """Path of a block device by its number ("7:1"), from sysfs's own name for it."""
+    for line in Path(f"/sys/dev/block/{number}/uevent").read_text().splitlines():
+        if line.startswith("DEVNAME="):
+            return f"/dev/{line.partition('=')[2]}"
+    raise Refused(f"the kernel knows no block device {number}")

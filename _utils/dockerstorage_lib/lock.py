@@ -1,0 +1,42 @@
+"""One run at a time: a lock that the kernel drops when its holder dies."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import Refused
+
+#: On tmpfs: a lock must not outlive the boot, and must not need room on a full disk.
+FOLDER = Path("/run/dockerstorage")
+
+
+@contextmanager
+def held(name: str, folder: Path = FOLDER) -> Iterator[None]:
+    """Hold the lock of that name; raises Refused, naming who has it, if it is taken."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Opened without truncation: the file tells who holds the lock.
+    descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "r+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"{name} is already running, {_holder(file.read())}") from None
+        file.truncate()
+        file.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
+        file.flush()
+        yield
+
+
+def _holder(text: str) -> str:
+    try:
+        holder = json.loads(text)
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["since"]))
+        return f"since {since}, pid {holder['pid']}; wait for its end"
+    except (ValueError, KeyError, TypeError):
+        return "by a process that has just begun; wait for its end"

@@ -1,0 +1,145 @@
+"""One thin pool as an operator sees it: kernel, LVM and files put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from .adapters import dmsetup, hostfiles, lvm, store
+from .devmapper import METADATA_BLOCK_BYTES, FailedTarget, ThinPoolStatus, ThinPoolTable
+from .errors import DockerstorageError
+from .gather import Site
+from .lvm import ThinPoolVolume
+
+DEFAULT_ROOT = "/var/lib/docker"
+#: Percent of data or metadata from which a pool has a level, the worst first. Docker refuses
+#: new devices above 90 (dm.min_free_space).
+LEVELS = ((90.0, "emergency"), (80.0, "critical"), (70.0, "warning"))
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Docker's thin pool at one moment."""
+
+    name: str
+    #: "loop-lvm", "direct-lvm" or "managed direct-lvm"
+    kind: str
+    status: ThinPoolStatus | FailedTarget
+    table: ThinPoolTable
+    volume: ThinPoolVolume | None = None
+    autoextend_threshold: int | None = None
+    #: The sparse files of loop-lvm, "data" and "metadata"; empty for any other kind.
+    loop_files: Mapping[str, hostfiles.SparseFile] = field(default_factory=dict)
+
+    @property
+    def health(self) -> str:
+        return self.status.health
+
+
+def level(percent: float) -> str:
+    """The level of a fill: ``ok``, ``warning``, ``critical`` or ``emergency``."""
+    return next((name for least, name in LEVELS if percent >= least), "ok")
+
+
+def configured_root(data_root: str | None, config: Mapping[str, Any]) -> str:
+    """The data root as given, as configured, or Docker's default."""
+    return data_root or config.get("data-root") or config.get("graph") or DEFAULT_ROOT
+
+
+def find_pool_name(data_root: str | None = None) -> str | None:
+    """The active pool of Docker, without asking the engine; None if none is found."""
+    config = hostfiles.daemon_config()
+    root = configured_root(data_root, config)
+    names = []
+    middle = hostfiles.device_and_inode(f"{root}/{store.DRIVER}")
+    if middle is not None:
+        names.append(f"docker-{middle}-pool")
+    for option in config.get("storage-opts") or ():
+        key, _, value = str(option).partition("=")
+        if key.strip() == "dm.thinpooldev":
+            names.append(value.strip().rpartition("/")[2])
+    if store.managed_device(root):
+        names.append("docker-thinpool")
+    active = dmsetup.status("thin-pool") if names else {}
+    return next((name for name in names if name in active), None)
+
+
+def read_pool(site: Site, unseen: list[tuple[str, str]]) -> Pool | None:
+    """See Docker's pool; what cannot be seen is added to unseen with the reason."""
+    if site.pool is None:
+        return None
+    status, table = dmsetup.pool_status(site.pool), dmsetup.pool_table(site.pool)
+    files = loop_files(site.root)
+    if files:
+        return Pool(site.pool, "loop-lvm", status, table, loop_files=files)
+    kind = "managed direct-lvm" if store.managed_device(site.root) else "direct-lvm"
+    try:
+        volume = _volume(site.pool)
+        threshold = lvm.autoextend_threshold(volume.profile) if volume else None
+    except DockerstorageError as error:
+        unseen.append(("volume group", str(error)))
+        volume, threshold = None, None
+    return Pool(site.pool, kind, status, table, volume, threshold)
+
+
+def _volume(pool: str) -> ThinPoolVolume | None:
+    # With LVM thin volumes in it, the pool's own device has "-tpool" behind its name.
+    names = (pool, pool.removesuffix("-tpool"))
+    return next((volume for volume in lvm.thin_pools() if volume.dm_name in names), None)
+
+
+def figures(status: ThinPoolStatus | FailedTarget, table: ThinPoolTable) -> dict[str, Any]:
+    """The cheap figures of a pool as plain values, sizes in bytes."""
+    if isinstance(status, FailedTarget):
+        return {"health": status.health, "level": "emergency", "data": None, "metadata": None}
+    return {
+        "health": status.health,
+        "level": level(status.fullest_percent),
+        "mode": status.mode,
+        "needs_check": status.needs_check,
+        "when_full": status.when_full or table.when_full,
+        "data": {
+            "used_bytes": status.used_data_blocks * table.data_block_bytes,
+            "total_bytes": status.total_data_blocks * table.data_block_bytes,
+            "percent": status.data_percent,
+        },
+        "metadata": {
+            "used_bytes": status.used_metadata_blocks * METADATA_BLOCK_BYTES,
+            "total_bytes": status.total_metadata_blocks * METADATA_BLOCK_BYTES,
+            "percent": status.metadata_percent,
+        },
+        "block_bytes": table.data_block_bytes,
+        "low_water_blocks": table.low_water_blocks,
+        "transaction_id": status.transaction_id,
+        "metadata_snapshot_held": status.held_metadata_root is not None,
+    }
+
+
+def cheap_figures(name: str) -> dict[str, Any]:
+    """What the kernel alone tells of a pool; raises BadInput if the device is none."""
+    return {"name": name, **figures(dmsetup.pool_status(name), dmsetup.pool_table(name))}
+
+
+def as_dict(pool: Pool) -> dict[str, Any]:
+    """All that is known of a pool as plain values."""
+    found: dict[str, Any] = {"name": pool.name, "kind": pool.kind}
+    found |= figures(pool.status, pool.table)
+    if pool.volume is not None:
+        found["vg"] = {
+            "name": pool.volume.vg,
+            "free_bytes": pool.volume.vg_free_bytes,
+            "missing_devices": pool.volume.vg_missing_devices,
+        }
+        found["monitored"] = pool.volume.monitored
+        found["autoextend_threshold"] = pool.autoextend_threshold
+    if pool.loop_files:
+        found["loop_files"] = {name: asdict(file) for name, file in pool.loop_files.items()}
+    return found
+
+
+def loop_files(root: str) -> dict[str, hostfiles.SparseFile]:
+    """The sparse files of a loop-lvm pool; empty if the store has none."""
+    folder = f"{root}/{store.DRIVER}/{store.DRIVER}"
+    files = {name: hostfiles.sparse_file(f"{folder}/{name}") for name in ("data", "metadata")}
+    return {name: file for name, file in files.items() if file is not None}

@@ -1,0 +1,106 @@
+"""Look at a host's Docker storage: the engine, the pool, the files, and what could not be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from . import findings, poolview
+from .adapters import hostfiles, store
+from .adapters.engine import Engine
+from .errors import DockerstorageError
+from .gather import Site, read_site
+from .poolview import Pool
+
+
+@dataclass
+class Sight:
+    """Everything that was seen of a host, and what was not, with the reason."""
+
+    site: Site
+    info: Mapping[str, Any] | None = None
+    pool: Pool | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    hidden: store.HiddenStore | None = None
+    unseen: list[tuple[str, str]] = field(default_factory=list)
+
+
+def look(connect: Callable[[], Engine], data_root: str | None = None) -> Sight:
+    """See what can be seen; never raises for what cannot.
+
+    connect opens the engine; data_root overrides the configured place of a silent engine.
+    """
+    unseen: list[tuple[str, str]] = []
+    info = counts = None
+    try:
+        engine = connect()
+        info = engine.info()
+        counts = _counts(engine, info)
+    except DockerstorageError as error:
+        unseen.append(("engine", str(error)))
+    site = read_site(info) if info else _site_without_engine(data_root, unseen)
+    sight = Sight(site, info, counts=counts or {}, unseen=unseen)
+    try:
+        sight.hidden = store.hidden_store(site.root, site.driver)
+        sight.pool = poolview.read_pool(site, unseen)
+    except (DockerstorageError, OSError) as error:
+        unseen.append(("pool", str(error)))
+    return sight
+
+
+def _counts(engine: Engine, info: Mapping[str, Any]) -> dict[str, int]:
+    return {
+        "containers": info["Containers"],
+        "running": info["ContainersRunning"],
+        "images": info["Images"],
+        "volumes": len(engine.volumes()),
+        "networks": len(engine.networks()),
+    }
+
+
+def _site_without_engine(data_root: str | None, unseen: list[tuple[str, str]]) -> Site:
+    """Where a silent engine's data is, from its configuration and from what lies there."""
+    config: Mapping[str, Any] = {}
+    try:
+        config = hostfiles.daemon_config()
+    except DockerstorageError as error:
+        unseen.append(("engine configuration", str(error)))
+    root = poolview.configured_root(data_root, config)
+    if not Path(root).is_dir():
+        unseen.append(("data root", f"there is no directory {root}"))
+        return Site(root, "", None)
+    driver = config.get("storage-driver") or store.latest_driver(root)
+    if driver != store.DRIVER:
+        return Site(root, driver, None)
+    try:
+        pool = poolview.find_pool_name(root)
+    except DockerstorageError as error:
+        unseen.append(("pool", str(error)))
+        return Site(root, driver, None)
+    if pool is None:
+        unseen.append(("pool", "it is not active: the engine activates it when it starts"))
+    return Site(root, driver, pool)
+
+
+def as_dict(sight: Sight) -> dict[str, Any]:
+    """The report as plain values: what ``dockerstorage.report`` returns."""
+    info = sight.info or {}
+    found = {
+        "engine": {
+            "running": sight.info is not None,
+            "version": info.get("ServerVersion"),
+            "driver": sight.site.driver or None,
+            "data_root": sight.site.root,
+        },
+        "pool": None if sight.pool is None else poolview.as_dict(sight.pool),
+        "counts": sight.counts or None,
+        "hidden_store": None if sight.hidden is None else asdict(sight.hidden),
+        "warnings": [asdict(warning) for warning in findings.find_all(sight)],
+        "unseen": [{"what": what, "why": why} for what, why in sight.unseen],
+    }
+    if sight.pool is None and sight.site.driver == store.DRIVER:
+        files = poolview.loop_files(sight.site.root)
+        found["loop_files"] = {name: asdict(file) for name, file in files.items()}
+    return found

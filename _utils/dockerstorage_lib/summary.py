@@ -1,0 +1,93 @@
+"""Results as lines for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def human_bytes(count: float | None) -> str:
+    """A size that reads well: ``1.5 GiB``; ``-`` if it is not known."""
+    if count is None:
+        return "-"
+    for unit in _UNITS[:-1]:
+        if abs(count) < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} {_UNITS[-1]}"
+
+
+def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Rows as lines, every column but the last padded to its widest cell."""
+    table = list(rows)
+    widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+
+
+def report_lines(report: Mapping[str, Any]) -> list[str]:
+    """The report of a host in a screen."""
+    engine = report["engine"]
+    state = f"Docker {engine['version']}" if engine["running"] else "Docker does not answer"
+    lines = [f"{state}, {engine['driver'] or 'no driver known'}, {engine['data_root']}"]
+    if report["counts"]:
+        lines.append(", ".join(f"{count} {name}" for name, count in report["counts"].items()))
+    lines += pool_lines(report["pool"])
+    lines += [f"! {one['text']}\n    {one['remedy']}" for one in report["warnings"]]
+    lines += [f"? not seen: {one['what']}: {one['why']}" for one in report["unseen"]]
+    return lines
+
+
+def pool_lines(pool: Mapping[str, Any] | None) -> list[str]:
+    """A pool's fill as bars."""
+    if pool is None:
+        return ["no thin pool"]
+    lines = [f"pool {pool['name']} ({pool['kind']}): {pool['health']}"]
+    for name in ("data", "metadata"):
+        share = pool[name]
+        if share:
+            lines.append(
+                f"  {name:<8} {_bar(share['percent'])} {share['percent']:5.1f} %  "
+                f"{human_bytes(share['used_bytes'])} of {human_bytes(share['total_bytes'])}"
+            )
+    for name, file in (pool.get("loop_files") or {}).items():
+        lines.append(
+            f"  {name} file: {human_bytes(file['allocated_bytes'])} on disk, "
+            f"{human_bytes(file['apparent_bytes'])} apparent"
+        )
+    if "vg" in pool:
+        lines.append(
+            f"  volume group {pool['vg']['name']}: {human_bytes(pool['vg']['free_bytes'])} free"
+        )
+    return lines
+
+
+def prune_lines(result: Mapping[str, Any]) -> list[str]:
+    """What a prune did, or would do."""
+    plan = result["plan"]
+    size = human_bytes(result["bytes_predicted"])
+    if result["test"]:
+        head = f"would remove {len(plan['remove'])} objects, {size} ({result['bytes_source']})"
+        shown = plan["remove"]
+    else:
+        freed = human_bytes(result["bytes_freed"])
+        head = f"removed {len(result['removed'])} of {len(plan['remove'])} objects, {freed} freed"
+        shown = result["removed"]
+    lines = [f"{head}; keeps {len(plan['keep'])}"]
+    lines += columns(
+        ("-", one["kind"], one["name"], human_bytes(one["bytes"]), one["reason"]) for one in shown
+    )
+    lines += columns(("=", one["kind"], one["name"], one["reason"]) for one in plan["keep"])
+    lines += [f"~ left {one['kind']} {one['name']}: {one['why']}" for one in result["skipped"]]
+    if result["stopped"]:
+        lines.append(f"stopped: {result['stopped']}")
+    return lines
+
+
+def _bar(percent: float, width: int = 20) -> str:
+    full = min(round(percent * width / 100), width)
+    return "[" + "#" * full + "." * (width - full) + "]"

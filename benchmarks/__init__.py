@@ -1,0 +1,1 @@
+"""Figures as ratios against peers, in one table: ``python -m benchmarks``."""

@@ -1,0 +1,57 @@
+"""Run every benchmark and print one table. Figures are ratios; peers run on the same machine."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks.lab import race
+from benchmarks.planning import LAYERS_AN_IMAGE, seconds_to_plan
+from dockerstorage_lib.summary import columns, human_bytes
+
+Row = tuple[str, str, str, str]
+
+
+def main() -> int:
+    rows: list[Row] = [("benchmark", "figure", "goal", "met")]
+    rows += _planning_rows()
+    for kind in ("loop", "direct"):
+        rows += _race_rows(kind)
+    print("\n".join(columns(rows)))
+    return 0
+
+
+def _planning_rows() -> list[Row]:
+    images = 10_000
+    half, whole, double = (seconds_to_plan(n) for n in (images // 2, images, images * 2))
+    layers = images * LAYERS_AN_IMAGE
+    # Linear: twice the host takes twice as long, give or take what caches cost.
+    growth = (double / whole + whole / half) / 2
+    return [
+        _row(f"plan {images} images, {layers} layers", f"{whole:.2f} s", "< 2 s", whole < 2),
+        _row("time for twice the host", f"{growth:.2f} ×", "< 2.6 ×", growth < 2.6),
+    ]
+
+
+def _race_rows(kind: str) -> list[Row]:
+    seen = race(kind)
+    ratio = seen.our_seconds / seen.engine_seconds
+    call = seen.our_call_seconds / seen.engine_seconds
+    name = f"{kind}: prune of {seen.our_removed} objects / docker system prune"
+    times = f"{seen.our_seconds:.1f} s / {seen.engine_seconds:.1f} s"
+    equal = seen.bytes_freed == seen.bytes_predicted
+    freed = f"{human_bytes(seen.bytes_freed)} / {human_bytes(seen.bytes_predicted)}"
+    left = f"{seen.objects_left_by_us} / {seen.objects_left_by_engine}"
+    return [
+        _row(name, f"{ratio:.2f} × ({times})", "≤ 1.0 ×", ratio <= 1.0),
+        (f"{kind}: the same with salt-call's start", f"{call:.2f} ×", "-", "-"),
+        _row(f"{kind}: bytes freed / predicted", freed, "equal", equal),
+        (f"{kind}: objects left, ours / engine's", left, "-", "-"),
+    ]
+
+
+def _row(name: str, figure: str, goal: str, met: bool) -> Row:
+    return name, figure, goal, "yes" if met else "NO"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""The same prune on hosts without a thin pool: overlay2, Docker 20.10 and 26."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.lab import world
+from tests.lab.hosts import Host
+from tests.lab.salthost import salt_call
+
+
+@pytest.fixture(params=["overlay", "newer"])
+def host(request: pytest.FixtureRequest) -> Host:
+    return request.getfixturevalue(f"fresh_{request.param}_host")
+
+
+def test_prune_protect_and_report_on_overlay2(host: Host) -> None:
+    report = salt_call(host.guest, "dockerstorage.report")
+    assert report["engine"]["driver"] == "overlay2"
+    assert report["pool"] is None
+    assert report["hidden_store"] is None
+    assert report["unseen"] == []
+
+    before = world.state(host)
+    planned = salt_call(host.guest, "dockerstorage.prune", volumes="all", test=True)
+    assert world.state(host) == before
+    assert planned["bytes_source"] == "engine's estimate"
+    unused = next(i for i in planned["plan"]["remove"] if i["name"] == "lab/unused:1")
+    assert unused["bytes"] >= 6 << 20  # its own blob
+
+    protected = salt_call(host.guest, "dockerstorage.protect", "lab/unused:1")[0]
+    assert protected["changed"]
+    done = salt_call(host.guest, "dockerstorage.prune", volumes="all")
+    assert done["skipped"] == []
+    left = world.names(host)
+    assert {"lab/unused:1", "lab/kept:1", "lab/used:1", "lab/used:latest"} <= left["image"]
+    assert {"web", "kept-web", "kept-done", "kept-new"} == left["container"]
+    assert {"vol-used", "vol-kept", "vol-labelled"} == left["volume"]
+    assert {"net-used", "net-stopped", "net-labelled"} <= left["network"]
+    assert "net-plain" not in left["network"]
+    again = salt_call(host.guest, "dockerstorage.prune", volumes="all", test=True)
+    assert again["plan"]["remove"] == []
+
+
+def test_what_needs_a_pool_says_so(host: Host) -> None:
+    for call in ("devices", "pool", "prune until_percent=50"):
+        refused = host.guest.run(f"salt-call --local dockerstorage.{call}", check=False)
+        assert refused.status != 0, call
+        assert "storage driver is overlay2" in refused.stderr, call
