@@ -120,9 +120,14 @@ def test_an_engine_killed_midway_leaves_a_host_that_a_second_prune_finishes(host
     parent = host.inspect("image", "lab/child-overriding:1")["Parent"]
     host.guest.run("for n in $(seq 12); do docker create --name many-$n lab/used:1; done")
     prune = host.guest.start("salt-call --local dockerstorage.prune")
+    # Stopped first: the prune then waits for an answer, which the kill takes away.
     host.guest.run(
-        "until [ $(docker ps -aq --filter name=many- | wc -l) -lt 12 ]; do sleep 0.02; done; "
-        "systemctl kill -s KILL docker",
+        """
+        count() { find /var/lib/docker/containers -mindepth 1 -maxdepth 1 | wc -l; }
+        all=$(count)
+        until [ $(count) -lt $all ]; do sleep 0.02; done
+        systemctl kill -s STOP docker; sleep 1; systemctl kill -s KILL docker
+        """,
         timeout=60,
     )
     first = prune.wait(timeout=90, check=False)
