@@ -32,6 +32,7 @@ PARTS = (
     "recipe.py",
     "steps.py",
     "wheels.py",
+    "xstate.c",
 )  # of the lab; they decide what is in the images
 
 
@@ -48,6 +49,11 @@ class Images:
     @property
     def salt(self) -> Path:
         return self.directory / "salt.img"
+
+    @property
+    def xstate(self) -> Path:
+        """The library that the kernel's process is started with, see `xstate.c`."""
+        return self.directory / "xstate.so"
 
 
 def ensure() -> Images:
@@ -103,6 +109,8 @@ def _build(target: Path) -> None:
         _install_salts(work)
         result = work / "result"
         result.mkdir()
+        source = cache.LAB / "xstate.c"
+        run(["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", result / "xstate.so", source])
         _image(work / "salt", result / "salt.img", recipe.SALT_IMAGE_BYTES, journal=False)
         _image(work / "tree", result / "base.img", recipe.BASE_IMAGE_BYTES, journal=True)
         result.rename(target)

@@ -79,7 +79,9 @@ class Guest:
         parameters.append(f"systemd.hostname={self.name}")
         drives, port = self._disks.drives(), channel.port.fileno()
         cpu = uml.choose_cpu(self.directory) if self._cpu is None else self._cpu
-        self._machine = uml.Machine(self.directory, drives, parameters, port, self.memory, cpu)
+        self._machine = uml.Machine(
+            self.directory, drives, parameters, port, self.memory, cpu, self.images.xstate
+        )
         channel.connect()
         try:
             answer = channel.wait("ready", timeout)

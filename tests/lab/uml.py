@@ -54,8 +54,10 @@ class Machine:
         port: int,
         memory: str,
         cpu: int,
+        preload: Path,
     ) -> None:
-        """Start it. `port` is a socket's descriptor, the guest's first serial line."""
+        """Start it. `port` is a socket's descriptor, the guest's first serial line; `preload`:
+        a library to load before all others."""
         # On one CPU the kernel's process and the guest's hand over to each other twice as fast.
         argv = ["taskset", "-c", str(cpu)]
         argv += [KERNEL, f"mem={memory}", "root=/dev/ubda", f"ssl0=fd:{port}", *OPTIONS]
@@ -71,7 +73,12 @@ class Machine:
                 start_new_session=True,
                 pass_fds=(port,),
                 # guest memory is a file there; it is unlinked at once and dies with the guest
-                env={"PATH": os.environ.get("PATH", ""), "TMPDIR": "/dev/shm", "HOME": "/root"},
+                env={
+                    "PATH": os.environ.get("PATH", ""),
+                    "TMPDIR": "/dev/shm",
+                    "HOME": "/root",
+                    "LD_PRELOAD": str(preload),
+                },
             )
         self._watcher = subprocess.Popen(
             ["/bin/sh", "-c", WATCHER, "sh", str(self.session), str(directory)],
