@@ -26,8 +26,19 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 try:
     import dockerstorage_lib
+    from dockerstorage_lib import (
+        declaration,
+        errors,
+        gather,
+        lock,
+        policy,
+        poolview,
+        provision,
+        prune_job,
+        summary,
+    )
     from dockerstorage_lib import devices as devices_
-    from dockerstorage_lib import errors, gather, lock, policy, poolview, prune_job, summary
+    from dockerstorage_lib import extend as extend_
     from dockerstorage_lib import protect as protect_
     from dockerstorage_lib import report as report_
     from dockerstorage_lib.adapters import engine
@@ -273,6 +284,103 @@ def unprotect(image, label="protected=true", test=False):
         salt 'db*' dockerstorage.unprotect postgres:13
     """
     return _switch(image, label, test, protect_.plan_unprotect, protect_.apply_unprotect)
+
+
+def extend(
+    part="data", size=None, to_percent=None, device=None, force_devices=None, pool=None, test=False
+):
+    """
+    Extend a thin pool's data or metadata from its volume group.
+
+    part
+        ``data`` or ``metadata``.
+    size
+        What is added: bytes, or a number with ``K``, ``M``, ``G``, ``T``; all or nothing. Or a
+        part of the volume group's free space, as ``100%FREE``.
+    to_percent
+        Instead of size: add what brings the fill down to this percent, or what is left.
+    device
+        Disk, or list of disks, to give to the volume group first; refused if anything is on it.
+    force_devices
+        Those of them that are taken whatever lies on them, unless they are in use.
+    pool
+        Device-mapper name of the pool, or ``vg/pool``; Docker's own if left out.
+    test
+        Return what would be done and change nothing.
+
+    Returns a dict: ``pool``, ``part``, ``grow_bytes``, ``missing_bytes`` (wanted and not to be
+    had), ``devices`` (taken), ``commands``, ``before`` and ``after`` (the pool's figures). Fails,
+    with nothing changed, when the volume group is full (naming how much is missing) and when the
+    pool must be repaired first.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.extend size=10G
+        salt 'db1' dockerstorage.extend metadata to_percent=50
+        salt 'db1' dockerstorage.extend to_percent=60 device=/dev/sdc
+    """
+    with _salt_errors():
+        amount = extend_.read_amount(size, to_percent)
+        wanted = extend_.read_part(part)
+        disks = policy.texts("device", device)
+        forced = policy.texts("force_devices", force_devices)
+        with lock.held("pool"):
+            volume = extend_.find_volume(pool or _docker_pool())
+            before = poolview.cheap_figures(volume.dm_name)
+            extension = extend_.plan_extension(volume, wanted, amount, disks, forced)
+            if not test:
+                extend_.apply_extension(extension)
+            return extend_.as_dict(extension, before, test)
+
+
+def thinpool(name, vg=None, test=False, **kwargs):
+    """
+    Make an LVM thin pool what is declared, and its automatic extension real.
+
+    Creates physical volumes, the volume group and the pool when absent, grows, never shrinks. A
+    pool that somebody else made (docker-storage-setup, Docker itself) is taken as it is, but for
+    what is declared. See the state of the same name.
+
+    name, vg
+        Names of the pool and of its volume group; or the name alone as ``vg/pool``.
+    devices
+        Disks for the volume group; refused if anything is on one, unless ``force_devices`` names
+        it as well. What is in use is never taken.
+    size
+        Of the data: bytes, a number with ``K``, ``M``, ``G``, ``T``, or ``80%FREE``, ``50%VG``.
+    metadata_size, chunk_size
+        Sizes. Defaults for a new pool: one hundredth of the data; 512K.
+    autoextend_threshold, autoextend_percent
+        Above which fill dmeventd extends the pool, and by how much; 80 and 20 unless the pool has
+        values of its own.
+    when_full
+        ``error`` or ``queue`` (up to a minute, then error).
+    zero, discards, monitor
+        Whether new blocks are zeroed (Docker needs it not); ``passdown``, ``nopassdown`` or
+        ``ignore``; whether dmeventd watches the pool (default True).
+    test
+        Return what would be done and change nothing.
+
+    Returns a list of dicts in the order of acting: ``what``, ``old``, ``new``, ``command``;
+    empty if all is as declared. Fails, with nothing changed, on a device in use or with content,
+    a smaller size than the pool has, a property that cannot change, too small a volume group.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.thinpool docker/thinpool devices=/dev/sdb size=95%FREE test=True
+    """
+    with _salt_errors():
+        unknown = set(salt.utils.args.clean_kwargs(**kwargs)) - declaration.ARGUMENTS
+        if unknown:
+            salt.utils.args.invalid_kwargs({key: kwargs[key] for key in unknown})
+        wanted = declaration.read_declaration(name, vg, kwargs)
+        with lock.held("pool"):
+            steps = provision.plan(wanted) if test else provision.carry_out(wanted)
+            return provision.as_list(steps)
 
 
 def _switch(image, label, test, plan, apply):

@@ -3,7 +3,7 @@ States of a Docker host's storage
 =================================
 
 Declare that nothing unneeded lies on the host (``pruned``) and which images carry a protecting
-label (``protected``).
+label (``protected``), and that Docker has a thin pool which grows in time (``thinpool``).
 """
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -80,6 +80,43 @@ def protected(name, label="protected=true"):
         return _result(name, False, str(error))
     changes = {key: done[key] for key in ("tags", "old_id", "new_id")} | {"label": label}
     return _result(name, True, f"The image {name} got the label {label}.", changes)
+
+
+def thinpool(name, vg=None, **kwargs):
+    """
+    Make sure that an LVM thin pool for Docker is there, large enough, and extended by LVM itself.
+
+    name
+        Name of the pool, or ``vg/pool``.
+    vg
+        Name of the volume group.
+
+    Further arguments are those of ``dockerstorage.thinpool``, but for ``test``. A pool is never
+    made smaller, and a device with anything on it is never taken unless named.
+
+    .. code-block:: yaml
+
+        docker/thinpool:
+          dockerstorage.thinpool:
+            - devices: [/dev/sdb]
+            - size: 95%FREE
+            - autoextend_threshold: 80
+            - autoextend_percent: 20
+            - when_full: error
+    """
+    arguments = {key: value for key, value in kwargs.items() if not key.startswith("__")}
+    test = __opts__["test"]
+    try:
+        steps = __salt__["dockerstorage.thinpool"](name, vg=vg, test=test, **arguments)
+    except (CommandExecutionError, SaltInvocationError) as error:
+        return _result(name, False, str(error))
+    if not steps:
+        return _result(name, True, f"The thin pool {name} is as declared.")
+    changes = {step["what"]: {"old": step["old"], "new": step["new"]} for step in steps}
+    commands = "; ".join(step["command"] for step in steps)
+    if test:
+        return _result(name, None, f"Would run: {commands}", changes)
+    return _result(name, True, f"Ran: {commands}", changes)
 
 
 def _names(items):

@@ -119,7 +119,8 @@ def _setup(pool: Pool) -> Iterator[Finding]:
         )
     if pool.volume is None:
         return
-    if not pool.volume.monitored or (pool.autoextend_threshold or 100) >= 100:
+    extension = pool.autoextension
+    if not pool.volume.monitored or extension is None or extension.threshold_percent >= 100:
         yield Finding(
             "no_autoextension",
             "LVM does not extend the pool when it fills up.",

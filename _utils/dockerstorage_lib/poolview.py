@@ -10,7 +10,7 @@ from .adapters import dmsetup, hostfiles, lvm, store
 from .devmapper import METADATA_BLOCK_BYTES, FailedTarget, ThinPoolStatus, ThinPoolTable
 from .errors import DockerstorageError
 from .gather import Site
-from .lvm import ThinPoolVolume
+from .lvm import Autoextension, ThinPoolVolume
 
 DEFAULT_ROOT = "/var/lib/docker"
 #: Percent of data or metadata from which a pool has a level, the worst first. Docker refuses
@@ -28,7 +28,7 @@ class Pool:
     status: ThinPoolStatus | FailedTarget
     table: ThinPoolTable
     volume: ThinPoolVolume | None = None
-    autoextend_threshold: int | None = None
+    autoextension: Autoextension | None = None
     #: The sparse files of loop-lvm, "data" and "metadata"; empty for any other kind.
     loop_files: Mapping[str, hostfiles.SparseFile] = field(default_factory=dict)
 
@@ -76,11 +76,11 @@ def read_pool(site: Site, unseen: list[tuple[str, str]]) -> Pool | None:
     kind = "managed direct-lvm" if store.managed_device(site.root) else "direct-lvm"
     try:
         volume = _volume(site.pool)
-        threshold = lvm.autoextend_threshold(volume.profile) if volume else None
+        extension = lvm.autoextension(volume.profile) if volume else None
     except DockerstorageError as error:
         unseen.append(("volume group", str(error)))
-        volume, threshold = None, None
-    return Pool(site.pool, kind, status, table, volume, threshold)
+        volume, extension = None, None
+    return Pool(site.pool, kind, status, table, volume, extension)
 
 
 def _volume(pool: str) -> ThinPoolVolume | None:
@@ -132,7 +132,9 @@ def as_dict(pool: Pool) -> dict[str, Any]:
             "missing_devices": pool.volume.vg_missing_devices,
         }
         found["monitored"] = pool.volume.monitored
-        found["autoextend_threshold"] = pool.autoextend_threshold
+        if pool.autoextension is not None:
+            found["autoextend_threshold"] = pool.autoextension.threshold_percent
+            found["autoextend_percent"] = pool.autoextension.percent
     if pool.loop_files:
         found["loop_files"] = {name: asdict(file) for name, file in pool.loop_files.items()}
     return found

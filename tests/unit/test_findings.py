@@ -9,7 +9,7 @@ from dockerstorage_lib.adapters.store import HiddenStore
 from dockerstorage_lib.devmapper import FailedTarget, parse_status, parse_table
 from dockerstorage_lib.findings import HEALTH, find_all
 from dockerstorage_lib.gather import Site
-from dockerstorage_lib.lvm import parse_pools
+from dockerstorage_lib.lvm import Autoextension, parse_pools
 from dockerstorage_lib.poolview import Pool, as_dict, configured_root, figures, level
 from dockerstorage_lib.report import Sight
 
@@ -18,7 +18,7 @@ STATUS = parse_status(
     "0 204800 thin-pool 1 111/1024 100/400 - rw no_discard_passdown queue_if_no_space - 256"
 )
 TABLE = parse_table("0 204800 thin-pool 254:0 254:1 1024 96 1 error_if_no_space")
-POOL = Pool("vg-pool", "direct-lvm", STATUS, TABLE, VOLUME, autoextend_threshold=80)
+POOL = Pool("vg-pool", "direct-lvm", STATUS, TABLE, VOLUME, autoextension=Autoextension(80, 20))
 SITE = Site("/var/lib/docker", "devicemapper", "vg-pool")
 INFO = {
     "DriverStatus": [
@@ -83,8 +83,8 @@ def test_a_pool_that_a_prune_cannot_help_says_so(health):
     ("pool", "code"),
     [
         (replace(POOL, kind="loop-lvm", volume=None), "loop_lvm"),
-        (replace(POOL, autoextend_threshold=100), "no_autoextension"),
-        (replace(POOL, autoextend_threshold=None), "no_autoextension"),
+        (replace(POOL, autoextension=Autoextension(100, 20)), "no_autoextension"),
+        (replace(POOL, autoextension=None), "no_autoextension"),
         (replace(POOL, volume=replace(VOLUME, monitored=False)), "no_autoextension"),
         (replace(POOL, table=replace(TABLE, low_water_blocks=0)), "low_water_zero"),
         (replace(POOL, volume=replace(VOLUME, vg_missing_devices=1)), "vg_devices_missing"),
@@ -119,7 +119,7 @@ def test_what_could_not_be_seen_besides_the_engine_is_no_finding_of_it():
 
 
 def test_the_worst_comes_first():
-    broken = replace(pool_with(mode="ro"), autoextend_threshold=100)
+    broken = replace(pool_with(mode="ro"), autoextension=Autoextension(100, 20))
     found = codes(broken, hidden=HiddenStore("/d", 1, 1))
     assert found == ["pool_read_only", "hidden_store", "no_autoextension"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dockerstorage_lib.errors import Unparsable
-from dockerstorage_lib.lvm import COLUMNS, ThinPoolVolume, parse_pools, parse_setting
+from dockerstorage_lib.lvm import COLUMNS, ThinPoolVolume, parse_pools, parse_settings
 
 DATA = Path(__file__).parent / "data"
 FULL = (DATA / "lvs-full.json").read_text()
@@ -32,7 +32,10 @@ def test_a_full_pool():
         check_needed=False,
         monitored=True,
         profile="",
-        vg_free_bytes=1749024768,
+        discards="passdown",
+        zero=True,
+        active=True,
+        vg_free_bytes=1816133632,
         vg_extent_bytes=4194304,
         vg_missing_devices=0,
     )
@@ -76,10 +79,11 @@ def test_what_is_no_report_is_refused(text):
 
 
 def test_a_setting():
-    assert parse_setting("thin_pool_autoextend_threshold=100\n") == 100
+    text = "thin_pool_autoextend_threshold=100\nthin_pool_autoextend_percent=20\n"
+    assert parse_settings(text) == (100, 20)
 
 
-@pytest.mark.parametrize("text", ["", "thin_pool_autoextend_threshold=", "100", "x=-1", 'x="70"'])
+@pytest.mark.parametrize("text", ["thin_pool_autoextend_threshold=", "100", "x=-1", 'x="70"'])
 def test_what_is_no_setting_is_refused(text):
     with pytest.raises(Unparsable):
-        parse_setting(text)
+        parse_settings(text)

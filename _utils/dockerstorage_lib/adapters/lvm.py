@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from .. import lvm
 from . import shell
 
 TIMEOUT_SECONDS = 60
+#: An extension of a pool that is full waits for its writers' queue; a repair reads all metadata.
+CHANGE_TIMEOUT_SECONDS = 300
+PROFILES = Path("/etc/lvm/profile")
 
 
 def thin_pools() -> tuple[lvm.ThinPoolVolume, ...]:
     """Every thin pool that LVM knows on this host."""
-    # --nolocking: an LVM command that hangs elsewhere does not hang this one. Not --readonly: it
-    # takes no lock either, but it does not see monitoring and health.
-    argv = ["lvs", "--reportformat", "json", "--units", "b", "--nosuffix", "-o", lvm.COLUMNS]
-    argv += ["--nolocking", "-S", "segtype=thin-pool"]
-    return lvm.parse_pools(shell.output(argv, TIMEOUT_SECONDS))
+    return lvm.parse_pools(_report("lvs", lvm.COLUMNS, "-S", "segtype=thin-pool"))
 
 
-def autoextend_threshold(profile: str) -> int:
-    """Percent at which dmeventd extends pools of a profile ("" for none); 100 means never."""
+def volumes() -> tuple[lvm.Volume, ...]:
+    """Every logical volume, hidden ones too."""
+    return lvm.parse_volumes(_report("lvs", lvm.LV_COLUMNS, "-a"))
+
+
+def volume_groups() -> tuple[lvm.VolumeGroup, ...]:
+    """Every volume group."""
+    return lvm.parse_groups(_report("vgs", lvm.VG_COLUMNS))
+
+
+def physical_volumes() -> tuple[lvm.PhysicalVolume, ...]:
+    """Every physical volume, those in no group too."""
+    return lvm.parse_devices(_report("pvs", lvm.PV_COLUMNS))
+
+
+def autoextension(profile: str) -> lvm.Autoextension:
+    """When and by how much dmeventd extends pools of a profile ("" for none)."""
     argv = ["lvmconfig", "--type", "full"]
     if profile:
         argv += ["--metadataprofile", profile]
-    argv.append("activation/thin_pool_autoextend_threshold")
-    return lvm.parse_setting(shell.output(argv, TIMEOUT_SECONDS))
+    argv += [f"activation/thin_pool_autoextend_{key}" for key in ("threshold", "percent")]
+    return lvm.Autoextension(*lvm.parse_settings(shell.output(argv, TIMEOUT_SECONDS)))
+
+
+def write_profile(name: str, text: str) -> None:
+    """Write a metadata profile, lvm.conf(5)."""
+    PROFILES.mkdir(parents=True, exist_ok=True)
+    (PROFILES / f"{name}.profile").write_text(text)
+
+
+def change(argv: Sequence[str]) -> None:
+    """Run an LVM command that changes something; raises CommandFailed."""
+    shell.output(argv, CHANGE_TIMEOUT_SECONDS)
+
+
+def _report(command: str, columns: str, *more: str) -> str:
+    # --nolocking: an LVM command that hangs elsewhere does not hang this one. Not --readonly: it
+    # takes no lock either, but it does not see monitoring and health.
+    argv = [command, "--reportformat", "json", "--units", "b", "--nosuffix", "-o", columns]
+    return shell.output([*argv, "--nolocking", *more], TIMEOUT_SECONDS)
