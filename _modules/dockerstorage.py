@@ -36,6 +36,8 @@ try:
         provision,
         prune_job,
         summary,
+        watch_settings,
+        watcher,
     )
     from dockerstorage_lib import devices as devices_
     from dockerstorage_lib import extend as extend_
@@ -138,6 +140,62 @@ def devices():
         connection = _engine(LOOK_SECONDS)
         found = devices_.list_devices(connection, gather.read_site(connection.info()))
         return devices_.as_list(found)
+
+
+def watch(
+    pools=None,
+    levels=None,
+    hysteresis=5,
+    realert="15m",
+    timeout=3,
+    memory=None,
+    test=False,
+):
+    """
+    Look at thin pools once and tell what is worth an event: what the beacon calls.
+
+    Costs about what a ``dmsetup status`` does, and waits for no disk.
+
+    pools
+        Name, or list of names, of pools, as in ``/dev/mapper``; all thin pools of the host if
+        left out, whoever made them. A named pool that is not there has the state ``gone``; a
+        found one that vanishes is forgotten.
+    levels
+        Percent of data or metadata, whichever is higher, from which a pool has a level. Default:
+        ``{warning: 70, critical: 80, emergency: 90}``.
+    hysteresis
+        Percentage points below a level's percent at which the level is left again.
+    realert
+        Time after which a state other than ``ok`` is told again: seconds, or a number with a
+        unit (``90m``, ``12h``).
+    timeout
+        Seconds to wait for the kernel. A pool that does not answer has the state
+        ``unresponsive``.
+    memory
+        Name under which this minion keeps what was seen, from one call to the next, until the
+        host boots. Without it a call tells of every pool that is not well, and of no forecast.
+    test
+        Check the arguments and look at nothing.
+
+    Returns a list of dicts, empty if there is nothing to tell: ``pool``; ``state`` (ok, warning,
+    critical, emergency, out_of_data_space, read_only, needs_check, failed, unresponsive, gone)
+    and ``previous_state``; ``level`` and ``previous_level``; ``reason`` (changed, kernel event,
+    reminder); ``data_percent``, ``metadata_percent``; ``mode``, ``needs_check``;
+    ``seconds_to_data_full``, ``seconds_to_metadata_full`` (at the rate of the last looks; None if
+    it does not fill or is not known); ``vg_free_bytes``; ``text``. Fails on a wrong argument, and
+    where device mapper may not be asked.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.watch
+        salt '*' dockerstorage.watch docker-thinpool levels='{warning: 60}'
+    """
+    with _salt_errors():
+        file = watch_settings.memory_file(__opts__["id"], memory)
+        wanted = watch_settings.read(pools, levels, hysteresis, realert, timeout, file)
+        return [] if test else watcher.look(wanted, time.time())
 
 
 def prune(

@@ -16,10 +16,15 @@ from .errors import Refused
 FOLDER = Path("/run/dockerstorage")
 
 
+def make_folder(folder: Path = FOLDER) -> None:
+    """Make the folder of what must not outlive the boot; nobody else may look into it."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
 @contextmanager
 def held(name: str, folder: Path = FOLDER) -> Iterator[None]:
     """Hold the lock of that name; raises Refused, naming who has it, if it is taken."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     # Opened without truncation: the file tells who holds the lock.
     descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "r+") as file:

@@ -108,12 +108,12 @@ def read_label(text: str, name: str = "protect") -> LabelRule:
     return LabelRule(key, value if equals else None)
 
 
-def read_age(value: float | str) -> float:
+def read_age(value: float | str, name: str = "min_age", noun: str = "age") -> float:
     """Seconds of a number (seconds) or of a number with a unit: s, m, h, d or w."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*", str(value))
     if isinstance(value, bool) or match is None:
         raise BadInput(
-            f"min_age: {value!r} is no age; write seconds (0 or more) or a number with a unit, "
+            f"{name}: {value!r} is no {noun}; write seconds (0 or more) or a number with a unit, "
             "as 90m, 12h, 7d, 2w"
         )
     return float(match[1]) * _UNITS[match[2] or "s"]

@@ -10,12 +10,10 @@ from .adapters import dmsetup, hostfiles, lvm, store
 from .devmapper import METADATA_BLOCK_BYTES, FailedTarget, ThinPoolStatus, ThinPoolTable
 from .errors import DockerstorageError
 from .gather import Site
+from .levels import level
 from .lvm import Autoextension, ThinPoolVolume
 
 DEFAULT_ROOT = "/var/lib/docker"
-#: Percent of data or metadata from which a pool has a level, the worst first. Docker refuses
-#: new devices above 90 (dm.min_free_space).
-LEVELS = ((90.0, "emergency"), (80.0, "critical"), (70.0, "warning"))
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,6 @@ class Pool:
     @property
     def health(self) -> str:
         return self.status.health
-
-
-def level(percent: float) -> str:
-    """The level of a fill: ``ok``, ``warning``, ``critical`` or ``emergency``."""
-    return next((name for least, name in LEVELS if percent >= least), "ok")
 
 
 def configured_root(data_root: str | None, config: Mapping[str, Any]) -> str:
@@ -75,7 +68,7 @@ def read_pool(site: Site, unseen: list[tuple[str, str]]) -> Pool | None:
         return Pool(site.pool, "loop-lvm", status, table, loop_files=files)
     kind = "managed direct-lvm" if store.managed_device(site.root) else "direct-lvm"
     try:
-        volume = _volume(site.pool)
+        volume = find_volume(site.pool)
         extension = lvm.autoextension(volume.profile) if volume else None
     except DockerstorageError as error:
         unseen.append(("volume group", str(error)))
@@ -83,10 +76,13 @@ def read_pool(site: Site, unseen: list[tuple[str, str]]) -> Pool | None:
     return Pool(site.pool, kind, status, table, volume, extension)
 
 
-def _volume(pool: str) -> ThinPoolVolume | None:
+def find_volume(pool: str, timeout_seconds: float = lvm.TIMEOUT_SECONDS) -> ThinPoolVolume | None:
+    """LVM's own view of a pool, by its device-mapper name; None if it is not LVM's."""
     # With LVM thin volumes in it, the pool's own device has "-tpool" behind its name.
     names = (pool, pool.removesuffix("-tpool"))
-    return next((volume for volume in lvm.thin_pools() if volume.dm_name in names), None)
+    return next(
+        (volume for volume in lvm.thin_pools(timeout_seconds) if volume.dm_name in names), None
+    )
 
 
 def figures(status: ThinPoolStatus | FailedTarget, table: ThinPoolTable) -> dict[str, Any]:

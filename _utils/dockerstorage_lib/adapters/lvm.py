@@ -14,9 +14,10 @@ CHANGE_TIMEOUT_SECONDS = 300
 PROFILES = Path("/etc/lvm/profile")
 
 
-def thin_pools() -> tuple[lvm.ThinPoolVolume, ...]:
+def thin_pools(timeout_seconds: float = TIMEOUT_SECONDS) -> tuple[lvm.ThinPoolVolume, ...]:
     """Every thin pool that LVM knows on this host."""
-    return lvm.parse_pools(_report("lvs", lvm.COLUMNS, "-S", "segtype=thin-pool"))
+    more = ("-S", "segtype=thin-pool")
+    return lvm.parse_pools(_report("lvs", lvm.COLUMNS, *more, timeout_seconds=timeout_seconds))
 
 
 def volumes() -> tuple[lvm.Volume, ...]:
@@ -54,8 +55,10 @@ def change(argv: Sequence[str]) -> None:
     shell.output(argv, CHANGE_TIMEOUT_SECONDS)
 
 
-def _report(command: str, columns: str, *more: str) -> str:
+def _report(
+    command: str, columns: str, *more: str, timeout_seconds: float = TIMEOUT_SECONDS
+) -> str:
     # --nolocking: an LVM command that hangs elsewhere does not hang this one. Not --readonly: it
     # takes no lock either, but it does not see monitoring and health.
     argv = [command, "--reportformat", "json", "--units", "b", "--nosuffix", "-o", columns]
-    return shell.output([*argv, "--nolocking", *more], TIMEOUT_SECONDS)
+    return shell.output([*argv, "--nolocking", *more], timeout_seconds)

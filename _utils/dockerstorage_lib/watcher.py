@@ -1,0 +1,107 @@
+"""Thin pools looked at and events told: the kernel, LVM and the memory put together."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import alert, devmapper, poolview, watch, watch_memory
+from .adapters import dmioctl
+from .devmapper import FailedTarget, ThinPoolStatus
+from .errors import DockerstorageError
+from .watch import Sample
+from .watch_memory import Remembered
+
+#: Pools are looked for this often once one is known, and at each look until then.
+SEARCH_SECONDS = 300.0
+#: An event does without the volume group's free space if LVM takes longer.
+LVM_SECONDS = 5.0
+
+# A file that cannot be written (a full or read-only /run) must not make every look the first.
+_kept: dict[Path, Remembered] = {}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to watch, and how."""
+
+    settings: watch.Settings
+    timeout_seconds: float
+    #: None: all thin pools of the host.
+    pools: tuple[str, ...] | None = None
+    #: Where the memory lies; None: there is none, each look is the first.
+    memory: Path | None = None
+
+
+def look(wanted: Wanted, now: float) -> list[dict[str, Any]]:
+    """Look at the pools once; the events, as plain values.
+
+    A pool that was found and not named is forgotten, without an event, when it is gone.
+    """
+    before = _recall(wanted.memory)
+    names, searched_at = _names(wanted.pools, before, now)
+    seen = dmioctl.looks(names, wanted.timeout_seconds)
+    samples = [_sample(name, seen) for name in names]
+    if wanted.pools is None:
+        present = [one for one in samples if one.health != watch.GONE]
+        # What has vanished may be back under another name: the next look searches.
+        searched_at = searched_at if len(present) == len(samples) else None
+        samples = present
+    pools, events = {}, []
+    for sample in samples:
+        memory = before.pools.get(sample.pool)
+        pools[sample.pool], event = watch.observe(memory, sample, wanted.settings, now)
+        if event is not None:
+            events.append(event)
+    _keep(wanted.memory, Remembered(pools, searched_at))
+    return [alert.as_dict(event, _vg_free_bytes(event)) for event in events]
+
+
+def _names(
+    chosen: tuple[str, ...] | None, before: Remembered, now: float
+) -> tuple[Sequence[str], float | None]:
+    if chosen is not None:
+        return chosen, None
+    at = before.searched_at
+    if before.pools and at is not None and 0 <= now - at < SEARCH_SECONDS:
+        return tuple(before.pools), at
+    return dmioctl.thin_pools(), now
+
+
+def _sample(name: str, seen: Mapping[str, dmioctl.Look | None]) -> Sample:
+    if name not in seen:
+        return Sample(name, None, absence=watch.UNRESPONSIVE)
+    found = seen[name]
+    if found is None or found.target != "thin-pool":
+        return Sample(name, None)
+    status = devmapper.parse_status(found.line)
+    if not isinstance(status, (ThinPoolStatus, FailedTarget)):
+        return Sample(name, None)
+    return Sample(name, status, found.event_number)
+
+
+def _vg_free_bytes(event: watch.Event) -> int | None:
+    if event.data_percent is None:  # LVM would wait for the same disks
+        return None
+    try:
+        volume = poolview.find_volume(event.pool, LVM_SECONDS)
+    except DockerstorageError:
+        return None
+    return None if volume is None else volume.vg_free_bytes
+
+
+def _recall(file: Path | None) -> Remembered:
+    if file is None:
+        return Remembered()
+    return _kept.get(file) or watch_memory.load(file)
+
+
+def _keep(file: Path | None, remembered: Remembered) -> None:
+    if file is None:
+        return
+    _kept[file] = remembered
+    with contextlib.suppress(OSError):  # then only a restart forgets
+        watch_memory.save(file, remembered)
