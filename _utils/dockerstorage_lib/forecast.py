@@ -36,7 +36,7 @@ def follow(track: Track, now: float, used_blocks: int, total_blocks: int) -> Tra
     points = tuple(p for p in track.points if 0 < now - p[0] <= OLDEST_SECONDS)
     if total_blocks != track.total_blocks or _has_fallen(points, used_blocks, total_blocks):
         points = ()
-    if len(points) > 1 and now - points[-2][0] < SPACING_SECONDS:
+    if len(points) > 1 and now - points[-2][0] <= SPACING_SECONDS:
         points = points[:-1]
     return Track(total_blocks, (*points, (now, used_blocks))[-MOST_POINTS:])
 

@@ -84,7 +84,7 @@ def objection(event):
     raw = base64.b64decode(signature, validate=True)
     if not salt.crypt.verify_signature(key, text.encode(), raw, algorithm=ALGORITHM):
         return "its signature is not that minion's"
-    if abs(time.time() - event["signed_at"]) > NEWS_SECONDS:
+    if not abs(time.time() - event["signed_at"]) <= NEWS_SECONDS:
         return "it was signed too long ago, or the clocks differ"
     if not isinstance(event["state"], str) or not isinstance(event["pool"], str):
         return "its state or pool is no text"
