@@ -1,21 +1,28 @@
 """A master and real minion daemons, from a cold cache, with the beacon configured from the start.
 
-A minion sees a thin pool, whose figures each test sets: in a mount namespace of its own a
-``dmsetup`` that prints recorded lines comes before the real one. All else is real.
+The beacon asks the kernel itself, and is told to watch a pool that is not there: all the way to the
+master that is an event like any other. Pools that fill are the lab's. For what runs ``dmsetup``, a
+minion sees a thin pool: in a mount namespace of its own a ``dmsetup`` that prints recorded lines
+comes before the real one. All else is real.
 """
 
 from __future__ import annotations
 
 import time
+import uuid
 from pathlib import Path
 
 import pytest
+import salt.config
 
-from tests.functional import installs
+from tests.functional import installs, reactions
 from tests.functional.conftest import QUIET
 from tests.functional.test_versions import OTHER, with_library_version, with_module_version
 
 POOL = "vg-thin"
+#: Another at each run: a beacon remembers across runs what it has told.
+ABSENT = f"absent-{uuid.uuid4().hex[:8]}"
+MEMORIES = Path("/run/dockerstorage")
 RECORDED = """\
 #!/bin/sh
 # Prints what a kernel printed for one thin pool; used data blocks are in the file beside it.
@@ -86,14 +93,17 @@ def daemon(request, master, install, scratch, no_docker):
             **QUIET,
             "loop_interval": 1,  # Salt's default; beacons' intervals are counted in loops
             "dockerstorage": no_docker,
-            "beacons": {"dockerstorage": [{"interval": 1}, {"pool": POOL}]},
+            "beacons": {"dockerstorage": [{"interval": 1}, {"pools": [ABSENT]}]},
         },
     )
     daemon = Daemon(minion, install(f"minion-{way}", way), programs)
     daemon.way = way
     daemon.set_percent(10)
+    daemon.started_at = time.time()
     with minion.started():
         yield daemon
+    for file in MEMORIES.glob(f"watch-{minion.id}-*"):
+        file.unlink()
 
 
 @pytest.fixture(scope="module")
@@ -111,30 +121,41 @@ def run(master, daemon, *args, **kwargs):
     return master.salt_cli(timeout=60).run(*args, minion_tgt=daemon.minion.id, **kwargs)
 
 
-def wait_for_event(event_listener, master, daemon, level, after, seconds=30):
-    """The beacon's event of a level, as the master's bus carries it."""
-    tag = f"salt/beacon/{daemon.minion.id}/dockerstorage/{level}"
-    found = event_listener.wait_for_events([(master.id, tag)], after_time=after, timeout=seconds)
-    assert found.found_all_events, f"no {tag}; the minion's log ends in\n{daemon.log()[-4000:]}"
-    return next(iter(found.matches))
+def gone_events(event_listener, master, daemon, after):
+    """What the beacon told of the absent pool, as the master's bus carried it."""
+    tag = f"salt/beacon/{daemon.minion.id}/dockerstorage/gone"
+    found = event_listener.get_events([(master.id, tag)], after_time=after)
+    return [event.data for event in found if event.data["pool"] == ABSENT]
 
 
-def test_the_beacon_fires_on_a_minion_that_was_not_restarted(
-    loaded, master, event_listener, subtests
-):
-    started = time.time()
+def test_the_beacon_fires_once_on_a_minion_that_was_not_restarted(loaded, master, event_listener):
+    tag = f"salt/beacon/{loaded.minion.id}/dockerstorage/gone"
+    found = event_listener.wait_for_events(
+        [(master.id, tag)], after_time=loaded.started_at, timeout=30
+    )
+    assert found.found_all_events, f"no {tag}; the minion's log ends in\n{loaded.log()[-4000:]}"
     time.sleep(3)
+    (event,) = gone_events(event_listener, master, loaded, loaded.started_at)
+    assert event["state"] == "gone"
+    assert event["text"] == f"{ABSENT} is not there"
     tag = f"salt/beacon/{loaded.minion.id}/dockerstorage/*"
-    quiet = event_listener.get_events([(master.id, tag)], after_time=started)
-    assert not quiet, "the beacon fired for a pool that is well"
-    for percent, level in ((75, "warning"), (85, "critical"), (95, "emergency")):
-        with subtests.test(level):
-            changed = time.time()
-            loaded.set_percent(percent)
-            event = wait_for_event(event_listener, master, loaded, level, changed)
-            assert event.data["data"]["percent"] == pytest.approx(percent, abs=0.1)
-            assert event.data["name"] == POOL
-    loaded.set_percent(10)
+    assert len(event_listener.get_events([(master.id, tag)], after_time=loaded.started_at)) == 1
+
+
+def test_the_master_believes_what_this_minion_signed(loaded, master, event_listener):
+    (event,) = gone_events(event_listener, master, loaded, loaded.started_at)
+    opts = salt.config.master_config(master.config["conf_file"])
+    assert reactions.objection(opts, event) is None
+    changed = {**event, "state": "emergency"}
+    assert reactions.objection(opts, changed) == "its signature is not that minion's"
+
+
+def test_a_restart_is_no_reason_for_an_event(loaded, master, event_listener):
+    with loaded.minion.stopped():
+        pass
+    restarted = time.time()
+    time.sleep(5)
+    assert not gone_events(event_listener, master, loaded, restarted)
 
 
 def test_the_beacon_is_available_and_nothing_of_ours_went_wrong(loaded, master):

@@ -127,9 +127,10 @@ def test_a_first_highstate_on_a_cold_cache_finds_the_states(make_host, scratch, 
 
 
 GARBAGE = [
-    None, True, 0, 1.5, "", "text", {}, {"pool": "x"}, [], [[]], [None], [1], ["pool"], [{}],
-    [{"pool": None}], [{"pool": ""}], [{"pool": 5}], [{"pool": ["x"]}], [{"pool": {"x": 1}}],
-    [{"pool": "a"}, {"pool": "b"}], [{"interval": "often"}], [{"nonsense": 1}], [{"pool": "x"}, 7],
+    None, True, 0, 1.5, "", "text", {}, {"pools": "x"}, [], [[]], [None], [1], ["pools"], [{}],
+    [{"pools": None}], [{"pools": ""}], [{"pools": 5}], [{"pools": ["x"]}], [{"pools": {"x": 1}}],
+    [{"pools": "a"}, {"pools": "b"}], [{"interval": "often"}],
+    [{"nonsense": 1}], [{"pools": "x"}, 7],
     [{1: 2}], [{"_beacon_name": "dockerstorage"}], [{"beacon_module": "dockerstorage"}],
 ]  # fmt: skip
 
@@ -145,3 +146,26 @@ def test_the_beacon_validates_any_configuration_without_raising(host):
         assert message, config
         if not isinstance(config, list) or not all(isinstance(part, dict) for part in config):
             assert not valid, config
+
+
+def test_the_beacon_names_the_wrong_key_and_what_is_allowed(host):
+    wrong = [
+        ([{"pool": "x"}], ("'pool'", "pools, levels, hysteresis, realert, timeout")),
+        ([{"levels": {"waring": 60}}], ("levels", "'waring'", "warning")),
+        ([{"levels": {"warning": 95}}], ("levels", "rise")),
+        ([{"hysteresis": 500}], ("hysteresis", "0 to 100")),
+        ([{"realert": "soon"}], ("realert", "90m")),
+        ([{"timeout": 0}], ("timeout", "0.1 to 30")),
+        ([{"pools": ["a/b"]}], ("pools", "'a/b'", "/dev/mapper")),
+    ]
+    right = [
+        [],
+        [{"interval": 30}, {"pools": ["docker-8:1-5-pool"]}, {"enabled": True}],
+        [{"levels": {"warning": 60}}, {"hysteresis": 2.5}, {"realert": "1h"}, {"timeout": 1}],
+    ]
+    answers = host.value("probe.validate", [config for config, _ in wrong] + right)
+    for (config, told), (valid, message) in zip(wrong, answers, strict=False):
+        assert not valid, config
+        assert all(word in message for word in told), message
+    for config, (valid, message) in zip(right, answers[len(wrong) :], strict=True):
+        assert valid, (config, message)

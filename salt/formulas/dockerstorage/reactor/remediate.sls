@@ -19,8 +19,9 @@ import os
 import re
 import time
 
-import salt.crypt
-import salt.utils.verify
+# By name: the renderer puts the execution modules under the name "salt".
+from salt.crypt import verify_signature
+from salt.utils.verify import valid_id
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def objection(event):
     signed = {k: v for k, v in event.items() if k != "signature" and not k.startswith("_")}
     text = PREFIX + json.dumps(signed, sort_keys=True)
     raw = base64.b64decode(signature, validate=True)
-    if not salt.crypt.verify_signature(key, text.encode(), raw, algorithm=ALGORITHM):
+    if not verify_signature(key, text.encode(), raw, algorithm=ALGORITHM):
         return "its signature is not that minion's"
     if not abs(time.time() - event["signed_at"]) <= NEWS_SECONDS:
         return "it was signed too long ago, or the clocks differ"
@@ -93,7 +94,7 @@ def objection(event):
 
 def key_of(minion):
     """The file of an accepted minion's key, or None."""
-    if not isinstance(minion, str) or not salt.utils.verify.valid_id(__opts__, minion):
+    if not isinstance(minion, str) or not valid_id(__opts__, minion):
         return None
     folder = __opts__["cluster_pki_dir"] if __opts__.get("cluster_id") else __opts__["pki_dir"]
     path = os.path.join(folder, "minions", minion)
