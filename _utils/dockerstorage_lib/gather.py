@@ -111,7 +111,10 @@ def _engine_size(
     """What the engine believes an object frees; None if it would have to walk a volume for it."""
     if isinstance(seen, objects.Container):
         return engine.container_size(seen.id)
-    if isinstance(seen, objects.Image):
+    if isinstance(seen, objects.Image) or (
+        # What an image shares with the cache stays with it, whatever the engine says.
+        isinstance(seen, objects.CacheRecord) and seen.chain_id
+    ):
         sizes = [store.layer_size(site.root, site.driver, chain) for chain in chains]
         return sum(size for size in sizes if size is not None)
     return seen.size_bytes if isinstance(seen, objects.CacheRecord) else None

@@ -103,17 +103,19 @@ def read_label(text: str, name: str = "protect") -> LabelRule:
     key, equals, value = text.partition("=")
     if not key.strip() or key != key.strip() or not text.isprintable():
         raise BadInput(f"{name}: {text!r} is no label; write 'key' or 'key=value'")
+    if value.startswith("="):  # a slip that would protect nothing
+        raise BadInput(f"{name}: {text!r} has two '='; write 'key' or 'key=value'")
     if key.endswith("!"):
         raise BadInput(f"{name}: {text!r} is a filter; name the label to protect: {key[:-1]!r}")
     return LabelRule(key, value if equals else None)
 
 
-def read_age(value: float | str, name: str = "min_age", noun: str = "age") -> float:
+def read_age(value: float | str, name: str = "min_age") -> float:
     """Seconds of a number (seconds) or of a number with a unit: s, m, h, d or w."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw]?)\s*", str(value))
     if isinstance(value, bool) or match is None:
         raise BadInput(
-            f"{name}: {value!r} is no {noun}; write seconds (0 or more) or a number with a unit, "
+            f"{name}: {value!r} is no age; write seconds (0 or more) or a number with a unit, "
             "as 90m, 12h, 7d, 2w"
         )
     return float(match[1]) * _UNITS[match[2] or "s"]

@@ -62,7 +62,10 @@ def plan_thinpool(declared: Declaration, present: Present) -> tuple[Step, ...]:
             raise Refused(
                 f"{declared.full_name} is a logical volume, and no thin pool: choose another name"
             )
-        return (*steps, _creation(declared, present))
+        steps.append(_creation(declared, present))
+        if declared.when_full == "error":  # not known to lvcreate
+            steps.append(_when_full("queue", "error", declared.full_name))
+        return tuple(steps)
     _refuse_unchangeable(declared, present.pool)
     if not present.pool.active:
         steps.append(_step("active", False, True, "lvchange", "-ay", declared.full_name))
@@ -122,7 +125,6 @@ def _creation(declared: Declaration, present: Present) -> Step:
     command = ["lvcreate", "-q", "-y", "--type", "thin-pool", "-n", declared.name]
     command += ["-L", f"{size}b", "--poolmetadatasize", f"{metadata}b", "-c", f"{chunk}b"]
     command += ["-Z", zero, "--discards", declared.discards or "passdown"]
-    command += ["--errorwhenfull", "y" if declared.when_full == "error" else "n"]
     wanted = _wanted_autoextension(declared, None)
     profile = None
     if declared.monitor:
@@ -171,16 +173,19 @@ def _growth_steps(declared: Declaration, present: Present, pool: ThinPoolVolume)
 
 def _property_steps(declared: Declaration, pool: ThinPoolVolume) -> Iterator[Step]:
     name = pool.full_name
-    if declared.when_full not in (None, pool.when_full):
-        word = "y" if declared.when_full == "error" else "n"
-        command = ("lvchange", "-q", "--errorwhenfull", word, name)
-        yield _step("when_full", pool.when_full, declared.when_full, *command)
+    if declared.when_full is not None and declared.when_full != pool.when_full:
+        yield _when_full(pool.when_full, declared.when_full, name)
     if declared.zero not in (None, pool.zero):
         word = "y" if declared.zero else "n"
         yield _step("zero", pool.zero, declared.zero, "lvchange", "-q", "-Z", word, name)
     if declared.discards not in (None, pool.discards):
         command = ("lvchange", "-q", "--discards", str(declared.discards), name)
         yield _step("discards", pool.discards, declared.discards, *command)
+
+
+def _when_full(old: str, new: str, name: str) -> Step:
+    word = "y" if new == "error" else "n"
+    return _step("when_full", old, new, "lvchange", "-q", "--errorwhenfull", word, name)
 
 
 def _monitoring_steps(

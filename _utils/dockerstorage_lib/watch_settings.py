@@ -54,7 +54,7 @@ def _read_levels(value: Any) -> tuple[tuple[float, str], ...]:
 
 
 def _read_realert(value: Any) -> float:
-    seconds = policy.read_age(value, "realert", "time")
+    seconds = policy.read_age(value, "realert")
     if seconds < 1:
         raise BadInput(f"realert: {value!r} is too short; write at least one second")
     return seconds

@@ -98,6 +98,7 @@ FILES = {
 [Unit]
 Description=Runs what the host asks for
 After=basic.target
+RequiresMountsFor=/opt/salt
 [Service]
 ExecStart=/usr/bin/python3 -S -E /usr/lib/lab/launch.py
 KillMode=process

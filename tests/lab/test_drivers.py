@@ -25,8 +25,10 @@ def test_prune_protect_and_report_on_overlay2(host: Host) -> None:
     planned = salt_call(host.guest, "dockerstorage.prune", volumes="all", test=True)
     assert world.state(host) == before
     assert planned["bytes_source"] == "engine's estimate"
-    unused = next(i for i in planned["plan"]["remove"] if i["name"] == "lab/unused:1")
-    assert unused["bytes"] >= 6 << 20  # its own blob
+    # The blobs of the unused images; with BuildKit they belong to its cache in the end. That of
+    # lab/app:1, which runs, is in the cache as well, and stays.
+    blobs = {"a": 8, "b": 4, "c": 6, "d": 2, "g": 1, "i": 1}
+    assert sum(blobs.values()) - blobs["a"] <= planned["bytes_predicted"] >> 20 < 25
 
     protected = salt_call(host.guest, "dockerstorage.protect", "lab/unused:1")[0]
     assert protected["changed"]

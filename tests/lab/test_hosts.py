@@ -63,22 +63,26 @@ def test_a_running_container_is_in_its_network(loop_host: Host) -> None:
     assert found["net-used"]["IPAddress"]
 
 
+def image_ids(host: Host) -> set[str]:
+    return set(host.docker("images", "-aq", "--no-trunc").splitlines())
+
+
 def test_renewal_brings_everything_back(fresh_direct_host: Host) -> None:
     host = fresh_direct_host
-    before = host.docker("images", "-aq", "--no-trunc")
+    before = image_ids(host)
     host.docker("system", "prune", "-af", "--volumes", timeout=120)
-    assert host.docker("images", "-aq", "--no-trunc") != before
+    assert image_ids(host) != before
     prepared.renew(host)
-    assert host.docker("images", "-aq", "--no-trunc") == before
+    assert image_ids(host) == before
 
 
 def test_a_power_cut_leaves_a_host_that_starts(fresh_loop_host: Host) -> None:
     host = fresh_loop_host
-    images = host.docker("images", "-aq", "--no-trunc")
+    before = image_ids(host)
     host.guest.cut_power()
     host.guest.boot()
     host.start_docker()
-    assert host.docker("images", "-aq", "--no-trunc") == images
+    assert image_ids(host) == before
 
 
 def test_the_pool_grows_by_the_spare_disk(fresh_direct_host: Host) -> None:

@@ -8,14 +8,10 @@ from tests.lab import world
 from tests.lab.hosts import Host
 from tests.lab.salthost import salt, salt_call
 
-STATE = """
-clean:
-  dockerstorage.pruned:
-    - protect: [protected, keep]
-    - volumes: all
-lab/app:1:
-  dockerstorage.protected: []
-"""
+STATES = {
+    "clean": {"dockerstorage": ["pruned", {"protect": ["protected", "keep"]}, {"volumes": "all"}]},
+    "lab/app:1": {"dockerstorage": ["protected"]},
+}
 
 
 def test_prune_from_the_master_with_progress(salt_host: Host) -> None:
@@ -31,7 +27,7 @@ def test_prune_from_the_master_with_progress(salt_host: Host) -> None:
     tag, _, data = bus.wait(timeout=100).stdout.partition("\t")
     assert tag.startswith("dockerstorage/20")  # the job's id
     assert tag.endswith("/prune/progress")
-    event = json.loads(data)["data"]
+    event = json.loads(data.splitlines()[0])["data"]
     assert event["minion"] == "host1"
     assert 0 < event["done"] <= event["total"] == len(planned["plan"]["remove"])
 
@@ -46,23 +42,21 @@ def test_a_wrong_argument_comes_back_as_an_error(salt_host: Host) -> None:
 def test_states_are_idempotent_and_test_mode_lists_all(salt_host: Host) -> None:
     guest = salt_host.guest
     guest.run("docker create --name leftover lab/base:1 true")
-    guest.push("/srv/salt/clean.sls", STATE)
     before = world.state(salt_host)
-    calls = {"test": True, "saltenv": "base"}
-    planned = salt_call(guest, "state.template_str", STATE, test=True)
+    planned = salt_call(guest, "state.high", STATES, test=True)
     by_name = {one["name"]: one for one in planned.values()}
     assert by_name["clean"]["result"] is None
     assert any("leftover" in name for name in by_name["clean"]["changes"]["removed"])
     assert by_name["lab/app:1"]["result"] is None
-    assert world.state(salt_host) == before, calls
+    assert world.state(salt_host) == before
 
-    first = salt_call(guest, "state.template_str", STATE)
+    first = salt_call(guest, "state.high", STATES)
     assert all(one["result"] for one in first.values())
     assert all(one["changes"] for one in first.values())
     assert "leftover" not in world.names(salt_host)["container"]
     assert salt_host.inspect("image", "lab/app:1")["Config"]["Labels"] == {"protected": "true"}
 
-    second = salt_call(guest, "state.template_str", STATE)
+    second = salt_call(guest, "state.high", STATES)
     assert all(one["result"] for one in second.values())
     assert not any(one["changes"] for one in second.values())
 

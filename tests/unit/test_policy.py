@@ -63,7 +63,19 @@ def test_a_label_protects_by_key_or_by_exact_value(rule, labels, matches):
 
 @pytest.mark.parametrize(
     "bad",
-    ["", " ", "=x", " protected", "protected =x", "a\nb", "protected!", "protected!=1", 5, True],
+    [
+        "",
+        " ",
+        "=x",
+        "a==x",
+        " protected",
+        "protected =x",
+        "a\nb",
+        "protected!",
+        "protected!=1",
+        5,
+        True,
+    ],
 )
 def test_what_is_no_label_is_refused(bad):
     with pytest.raises(BadInput, match=r"^protect: "):

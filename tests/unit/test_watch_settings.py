@@ -38,7 +38,7 @@ def test_values_are_read_as_meant():
         ({"levels": {"warning": 0}}, "do not rise"),
         ({"levels": [70, 80]}, "levels: .* is no mapping"),
         ({"hysteresis": -1}, "hysteresis: -1 is no percent"),
-        ({"realert": "soon"}, "realert: 'soon' is no time"),
+        ({"realert": "soon"}, "realert: 'soon' is no age"),
         ({"realert": 0}, "realert: 0 is too short"),
         ({"timeout": 0}, "timeout: 0 is no time"),
         ({"timeout": 3600}, "timeout: 3600"),
