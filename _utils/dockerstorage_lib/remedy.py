@@ -154,8 +154,8 @@ def _possible(kind: str, part: str, seen: Condition, tried: Sequence[Remedy]) ->
     if kind == "prune":
         return seen.prunable and not done
     if kind == "extend":
-        return seen.extensible and seen.vg_free_bytes > 0 and not any(
-            one.part == part for one in done
+        return (
+            seen.extensible and seen.vg_free_bytes > 0 and not any(one.part == part for one in done)
         )
     return seen.extensible and bool(seen.spares)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import salt.config
+import salt.utils.event
 
 from tests.functional import installs, reactions
 from tests.functional.conftest import QUIET
@@ -73,7 +74,14 @@ def served(scratch) -> Path:
 @pytest.fixture(scope="module")
 def master(salt_factories, served):
     factory = salt_factories.salt_master_daemon(
-        "master", overrides={**QUIET, "file_roots": {"base": [str(served)]}}
+        "master",
+        overrides={
+            **QUIET,
+            "file_roots": {"base": [str(served), str(served / "salt/formulas")]},
+            "reactor": [
+                {"salt/beacon/*/dockerstorage/*": ["salt://dockerstorage/reactor/remediate.sls"]}
+            ],
+        },
     )
     with factory.started():
         yield factory
@@ -148,6 +156,28 @@ def test_the_master_believes_what_this_minion_signed(loaded, master, event_liste
     assert reactions.objection(opts, event) is None
     changed = {**event, "state": "emergency"}
     assert reactions.objection(opts, changed) == "its signature is not that minion's"
+
+
+def test_the_reactor_has_the_minion_act_that_signed_and_no_other(loaded, master, event_listener):
+    opts = salt.config.master_config(master.config["conf_file"])
+    minion = salt.config.minion_config(loaded.minion.config["conf_file"])
+    tag = f"salt/beacon/{loaded.minion.id}/dockerstorage/critical"
+    event = reactions.signed(minion, pool=ABSENT)
+    started = time.time()
+    with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=False) as bus:
+        for forged in ({"pool": "other"}, {"id": "other"}, {"signature": None}):
+            bus.fire_event({**event, **forged}, tag)
+        bus.fire_event(event, tag)
+    done = f"salt/job/*/ret/{loaded.minion.id}"
+    found = event_listener.wait_for_events([(master.id, done)], after_time=started, timeout=60)
+    assert found.found_all_events
+    jobs = event_listener.get_events([(master.id, "salt/job/*/new")], after_time=started)
+    (job,) = [job.data for job in jobs]
+    assert job["fun"] == "dockerstorage.remediate"
+    assert job["tgt"] == [loaded.minion.id] == job["minions"]
+    assert job["arg"] == [{"pool": ABSENT, "__kwarg__": True}]
+    (answer,) = [one.data for one in found.matches]
+    assert ABSENT in str(answer["return"]), answer
 
 
 def test_a_restart_is_no_reason_for_an_event(loaded, master, event_listener):

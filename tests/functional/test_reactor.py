@@ -12,25 +12,11 @@ import time
 
 import pytest
 import salt.config
-import salt.loader
-import salt.payload
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.functional.installs import ROOT
-from tests.functional.reactions import Reactor
+from tests.functional import reactions
 
-SEEN = {
-    "pool": "docker-8:1-5-pool",
-    "state": "critical",
-    "previous_state": "warning",
-    "level": "critical",
-    "data_percent": 83.21,
-    "needs_check": False,
-    "vg_free_bytes": 4156555264,
-    "seconds_to_data_full": None,
-    "text": "docker-8:1-5-pool is nearly full; data 83.2 %",
-}
 EXECUTED = "/tmp/dockerstorage-was-executed"
 
 
@@ -63,7 +49,7 @@ def reactor(keys, tmp_path_factory):
         {"root_dir": str(root), "pki_dir": str(keys), "cachedir": str(root / "cache")}
     )
     opts["pki_dir"] = str(keys)
-    return Reactor(opts)
+    return reactions.Reactor(opts)
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +59,8 @@ def signed(keys, tmp_path_factory):
 
     def make(minion="host1", **seen):
         opts = salt.config.apply_minion_config({"root_dir": str(root), "id": minion})
-        opts |= {"pki_dir": str(keys / f"of-{minion}"), "beacons_dirs": [str(ROOT / "_beacons")]}
-        functions = {"dockerstorage.watch": lambda **_: [{**SEEN, **seen}]}
-        beacons = salt.loader.beacons(opts, functions)
-        (event,) = beacons["dockerstorage.beacon"]([{"_beacon_name": "dockerstorage"}])
-        assert event.pop("tag") == {**SEEN, **seen}["state"]  # Salt moves it into the tag
-        arrived = salt.payload.loads(salt.payload.dumps(event))
-        return {**arrived, "_stamp": "2026-01-01T00:00:00.000000"}
+        opts["pki_dir"] = str(keys / f"of-{minion}")
+        return {**reactions.signed(opts, **seen), "_stamp": "2026-01-01T00:00:00.000000"}
 
     return make
 
@@ -200,4 +181,4 @@ def test_a_minion_without_a_key_sends_unsigned(signed, keys, tmp_path):
     (keys / "of-nobody").mkdir()
     event = signed("nobody")
     assert "signature" not in event
-    assert event["pool"] == SEEN["pool"]
+    assert event["pool"] == reactions.SEEN["pool"]

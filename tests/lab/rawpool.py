@@ -1,0 +1,135 @@
+"""Runs in a guest: a pool "raw" of plain device mapper, led through words from standard input.
+
+    make, fill:PERCENT, full, clear, fail, hang, release, remove, look
+
+Prints the events and the seconds of each look, as one line of JSON. Looks go through Salt's loader
+and share one memory. The metadata lies behind a linear device, which can hang or fail.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import salt.client
+import salt.config
+
+NAME = "raw"
+DATA_MIB, VOLUME_MIB = 16, 32
+BLOCK_SECTORS = 128
+LOW_WATER_BLOCKS = DATA_MIB * 2048 // BLOCK_SECTORS // 2
+
+
+def run(command, check=True, seconds=30):
+    return subprocess.run(["sh", "-c", command], check=check, timeout=seconds)
+
+
+class Pool:
+    def __init__(self):
+        self.disks = []
+        self.writer = self.committer = None
+
+    def make(self):
+        self.disks = [self._loop("raw-meta", 4), self._loop("raw-data", 2 * DATA_MIB)]
+        run(f"dmsetup create raw-meta --table '0 8192 linear {self.disks[0]} 0'")
+        run(f"dmsetup create raw-data --table '{self._data(DATA_MIB)}'")
+        run(f"dmsetup create {NAME} --table '{self._table(DATA_MIB)}'")
+        run(f"dmsetup message {NAME} 0 'create_thin 0'")
+        run(f"dmsetup create raw-vol --table '0 {VOLUME_MIB * 2048} thin /dev/mapper/{NAME} 0'")
+
+    def _loop(self, name, mib):
+        file = f"/run/{name}.img"
+        run(f"rm -f {file}; truncate -s {mib}M {file}")
+        done = subprocess.run(["losetup", "-f", "--show", file], capture_output=True, check=True)
+        return done.stdout.decode().strip()
+
+    def _data(self, mib):
+        return f"0 {mib * 2048} linear {self.disks[1]} 0"
+
+    def _table(self, mib):
+        devices = "/dev/mapper/raw-meta /dev/mapper/raw-data"
+        return (
+            f"0 {mib * 2048} thin-pool {devices} {BLOCK_SECTORS} {LOW_WATER_BLOCKS} "
+            "1 skip_block_zeroing"
+        )
+
+    def fill(self, percent):
+        count = DATA_MIB * int(percent) // 100
+        run(f"dd if=/dev/zero of=/dev/mapper/raw-vol bs=1M count={count} oflag=direct status=none")
+
+    def full(self):
+        """A writer waits for room."""
+        self.writer = subprocess.Popen(
+            ["dd", "if=/dev/zero", "of=/dev/mapper/raw-vol", "bs=1M", f"count={DATA_MIB + 1}",
+             "oflag=direct", "status=none"]
+        )  # fmt: skip
+        self._until("out_of_data_space")
+
+    def _until(self, word):
+        run(f"until dmsetup status --noflush {NAME} | grep -q {word}; do sleep 0.1; done")
+
+    def clear(self):
+        """Room for the writer that waits: more data."""
+        for name, table in (
+            ("raw-data", self._data(2 * DATA_MIB)),
+            (NAME, self._table(2 * DATA_MIB)),
+        ):
+            run(f"dmsetup load {name} --table '{table}'")
+            run(f"dmsetup suspend --noflush --nolockfs {name}")
+            run(f"dmsetup resume {name}")
+        self.writer.wait(timeout=30)
+
+    def fail(self):
+        """The metadata's disk is gone."""
+        run("dmsetup load raw-meta --table '0 8192 error'; dmsetup suspend --noflush raw-meta")
+        run("dmsetup resume raw-meta")
+        run(f"dmsetup message {NAME} 0 'create_thin 7'", check=False)
+        self._until("'Fail\\|needs_check'")
+
+    def hang(self):
+        """The metadata's disk does not answer, and the pool has something to commit."""
+        run("dmsetup suspend --noflush raw-meta")
+        self.writer = subprocess.Popen(["dmsetup", "message", NAME, "0", "create_thin 1"])
+        time.sleep(0.5)
+        self.committer = subprocess.Popen(["dmsetup", "status", NAME], stdout=subprocess.DEVNULL)
+        time.sleep(1)
+
+    def release(self):
+        run("dmsetup resume raw-meta")
+        self.writer.wait(timeout=30)
+        self.committer.wait(timeout=30)
+        time.sleep(0.5)
+
+    def remove(self):
+        for name in ("raw-vol", NAME, "raw-data", "raw-meta"):
+            if Path(f"/dev/mapper/{name}").exists():
+                run(f"dmsetup remove --retry {name}")
+        for disk in self.disks:
+            run(f"losetup -d {disk}")
+        self.disks = []
+
+
+def main():
+    opts = salt.config.minion_config("/etc/salt/minion")
+    opts["file_client"] = "local"
+    caller = salt.client.Caller(mopts=opts)
+    pool, found = Pool(), []
+    memory = f"lab-{os.getpid()}"
+    try:
+        for word in sys.stdin.read().split():
+            if word != "look":
+                name, _, value = word.partition(":")
+                getattr(pool, name)(*([value] if value else []))
+                continue
+            started = time.monotonic()
+            events = caller.cmd("dockerstorage.watch", pools=[NAME], timeout=1, memory=memory)
+            found.append({"events": events, "seconds": time.monotonic() - started})
+    finally:
+        pool.remove()
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
