@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 
+from benchmarks.beacon import ticks
 from benchmarks.lab import race
 from benchmarks.planning import LAYERS_AN_IMAGE, seconds_to_plan
 from dockerstorage_lib.summary import columns, human_bytes
+from tests.lab import prepared
 
 Row = tuple[str, str, str, str]
 
@@ -14,6 +16,7 @@ Row = tuple[str, str, str, str]
 def main() -> int:
     rows: list[Row] = [("benchmark", "figure", "goal", "met")]
     rows += _planning_rows()
+    rows += _beacon_rows()
     for kind in ("loop", "direct"):
         rows += _race_rows(kind)
     print("\n".join(columns(rows)))
@@ -30,6 +33,16 @@ def _planning_rows() -> list[Row]:
         _row(f"plan {images} images, {layers} layers", f"{whole:.2f} s", "< 2 s", whole < 2),
         _row("time for twice the host", f"{growth:.2f} ×", "< 2.6 ×", growth < 2.6),
     ]
+
+
+def _beacon_rows() -> list[Row]:
+    host = prepared.open_host("direct", "bench-beacon")
+    with host.guest:
+        seen = ticks(host)
+    ratio = seen.beacon_seconds / seen.dmsetup_seconds
+    times = f"{seen.beacon_seconds * 1000:.1f} ms / {seen.dmsetup_seconds * 1000:.1f} ms"
+    name = "CPU of a beacon's tick / a bare dmsetup status"
+    return [_row(name, f"{ratio:.2f} × ({times})", "≤ 1.5 ×", ratio <= 1.5)]
 
 
 def _race_rows(kind: str) -> list[Row]:

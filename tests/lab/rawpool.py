@@ -22,16 +22,16 @@ BLOCK_SECTORS = 128
 LOW_WATER_BLOCKS = DATA_MIB * 2048 // BLOCK_SECTORS // 2
 
 
-def run(command, check=True, seconds=30):
-    return subprocess.run(["sh", "-c", command], check=check, timeout=seconds)
+def run(command: str, check: bool = True, seconds: float = 30) -> None:
+    subprocess.run(["sh", "-c", command], check=check, timeout=seconds)
 
 
 class Pool:
-    def __init__(self):
-        self.disks = []
-        self.writer = self.committer = None
+    def __init__(self) -> None:
+        self.disks: list[str] = []
+        self.writers: list[subprocess.Popen[bytes]] = []
 
-    def make(self):
+    def make(self) -> None:
         self.disks = [self._loop("raw-meta", 4), self._loop("raw-data", 2 * DATA_MIB)]
         run(f"dmsetup create raw-meta --table '0 8192 linear {self.disks[0]} 0'")
         run(f"dmsetup create raw-data --table '{self._data(DATA_MIB)}'")
@@ -39,38 +39,44 @@ class Pool:
         run(f"dmsetup message {NAME} 0 'create_thin 0'")
         run(f"dmsetup create raw-vol --table '0 {VOLUME_MIB * 2048} thin /dev/mapper/{NAME} 0'")
 
-    def _loop(self, name, mib):
+    def _loop(self, name: str, mib: int) -> str:
         file = f"/run/{name}.img"
         run(f"rm -f {file}; truncate -s {mib}M {file}")
         done = subprocess.run(["losetup", "-f", "--show", file], capture_output=True, check=True)
         return done.stdout.decode().strip()
 
-    def _data(self, mib):
+    def _data(self, mib: int) -> str:
         return f"0 {mib * 2048} linear {self.disks[1]} 0"
 
-    def _table(self, mib):
+    def _table(self, mib: int) -> str:
         devices = "/dev/mapper/raw-meta /dev/mapper/raw-data"
         return (
             f"0 {mib * 2048} thin-pool {devices} {BLOCK_SECTORS} {LOW_WATER_BLOCKS} "
             "1 skip_block_zeroing"
         )
 
-    def fill(self, percent):
+    def fill(self, percent: str) -> None:
         count = DATA_MIB * int(percent) // 100
         run(f"dd if=/dev/zero of=/dev/mapper/raw-vol bs=1M count={count} oflag=direct status=none")
 
-    def full(self):
+    def full(self) -> None:
         """A writer waits for room."""
-        self.writer = subprocess.Popen(
-            ["dd", "if=/dev/zero", "of=/dev/mapper/raw-vol", "bs=1M", f"count={DATA_MIB + 1}",
-             "oflag=direct", "status=none"]
-        )  # fmt: skip
+        write = f"dd if=/dev/zero of=/dev/mapper/raw-vol bs=1M count={DATA_MIB + 1}"
+        self._begin(f"{write} oflag=direct status=none")
         self._until("out_of_data_space")
 
-    def _until(self, word):
+    def _begin(self, command: str) -> None:
+        self.writers.append(subprocess.Popen(["sh", "-c", f"{command} > /dev/null"]))
+
+    def _end(self) -> None:
+        for writer in self.writers:
+            writer.wait(timeout=30)
+        self.writers = []
+
+    def _until(self, word: str) -> None:
         run(f"until dmsetup status --noflush {NAME} | grep -q {word}; do sleep 0.1; done")
 
-    def clear(self):
+    def clear(self) -> None:
         """Room for the writer that waits: more data."""
         for name, table in (
             ("raw-data", self._data(2 * DATA_MIB)),
@@ -79,30 +85,29 @@ class Pool:
             run(f"dmsetup load {name} --table '{table}'")
             run(f"dmsetup suspend --noflush --nolockfs {name}")
             run(f"dmsetup resume {name}")
-        self.writer.wait(timeout=30)
+        self._end()
 
-    def fail(self):
+    def fail(self) -> None:
         """The metadata's disk is gone."""
         run("dmsetup load raw-meta --table '0 8192 error'; dmsetup suspend --noflush raw-meta")
         run("dmsetup resume raw-meta")
         run(f"dmsetup message {NAME} 0 'create_thin 7'", check=False)
         self._until("'Fail\\|needs_check'")
 
-    def hang(self):
+    def hang(self) -> None:
         """The metadata's disk does not answer, and the pool has something to commit."""
         run("dmsetup suspend --noflush raw-meta")
-        self.writer = subprocess.Popen(["dmsetup", "message", NAME, "0", "create_thin 1"])
+        self._begin(f"dmsetup message {NAME} 0 'create_thin 1'")
         time.sleep(0.5)
-        self.committer = subprocess.Popen(["dmsetup", "status", NAME], stdout=subprocess.DEVNULL)
+        self._begin(f"dmsetup status {NAME}")
         time.sleep(1)
 
-    def release(self):
+    def release(self) -> None:
         run("dmsetup resume raw-meta")
-        self.writer.wait(timeout=30)
-        self.committer.wait(timeout=30)
+        self._end()
         time.sleep(0.5)
 
-    def remove(self):
+    def remove(self) -> None:
         for name in ("raw-vol", NAME, "raw-data", "raw-meta"):
             if Path(f"/dev/mapper/{name}").exists():
                 run(f"dmsetup remove --retry {name}")
@@ -111,7 +116,7 @@ class Pool:
         self.disks = []
 
 
-def main():
+def main() -> None:
     opts = salt.config.minion_config("/etc/salt/minion")
     opts["file_client"] = "local"
     caller = salt.client.Caller(mopts=opts)
