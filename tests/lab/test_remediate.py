@@ -23,8 +23,10 @@ def kinds(result: dict[str, Any]) -> list[str]:
 
 def test_pruned_then_extended_then_given_a_disk(fresh_direct_host: Host) -> None:
     host = fresh_direct_host
-    fill = salt_call(host.guest, "dockerstorage.pool")["data"]["percent"]
-    low = {"trigger_percent": fill - 0.1, "target_percent": fill - 1, "cooldown": 0}
+    litter = "head -c 300M /dev/zero > /data/litter; sync"
+    host.docker("run", "--name", "litter", "--net=none", "lab/base:1", "sh", "-c", litter)
+    fill_to(host, 30)
+    low = {"trigger_percent": 29, "target_percent": 20, "cooldown": 0}
     before, blocks = world.state(host), world.used_blocks(host)
     quiet, planned, forbidden = remediate(
         host, {}, {**low, "test": True}, {**low, "order": [], "test": True}
@@ -36,7 +38,7 @@ def test_pruned_then_extended_then_given_a_disk(fresh_direct_host: Host) -> None
 
     pruned, satisfied = remediate(host, low, low)
     assert (kinds(pruned), pruned["solved"]) == (["prune"], True)
-    assert pruned["after"]["data"]["percent"] <= fill - 1
+    assert pruned["after"]["data"]["percent"] <= 24
     assert pruned["after"]["data"]["total_bytes"] == pruned["before"]["data"]["total_bytes"]
     assert (satisfied["done"], satisfied["solved"]) == ([], True)
     left = world.names(host)
@@ -77,12 +79,14 @@ def test_a_disk_with_content_is_not_taken(fresh_direct_host: Host) -> None:
 
 def test_writers_of_a_full_pool_go_on_with_their_data_whole(fresh_direct_host: Host) -> None:
     host = fresh_direct_host
-    fill_to(host, 99)
     write = (
-        "i=0; while [ $i -lt 60 ]; do head -c 4194304 /dev/zero | busybox tr '\\0' \"$i\" > /data/$i "
+        "until [ -e /data/go ]; do sleep 0.2; done; i=0; "
+        "while [ $i -lt 60 ]; do head -c 4194304 /dev/zero | busybox tr '\\0' \"$i\" > /data/$i "
         "|| echo failed $i; sync; i=$((i + 1)); done; echo written"
     )
     host.docker("run", "-d", "--name", "writer", "--net=none", "lab/base:1", "sh", "-c", write)
+    fill_to(host, 99)
+    host.docker("exec", "writer", "busybox", "touch", "/data/go")
     full = "until dmsetup status --noflush docker-thinpool | grep -q out_of_data; do sleep .1; done"
     host.guest.run(full, timeout=60)
     assert salt_call(host.guest, "dockerstorage.pool")["health"] == "out_of_data_space"
@@ -101,7 +105,7 @@ def test_writers_of_a_full_pool_go_on_with_their_data_whole(fresh_direct_host: H
     host.guest.run("timeout 90 docker wait writer", timeout=100)
     assert host.docker("logs", "writer") == "written"
     lines = host.docker("diff", "writer").splitlines()
-    assert sum(line.startswith("A /data/") for line in lines) == 60
+    assert sum(line.startswith("A /data/") for line in lines) == 61
     check = "docker cp writer:/data - | tar -xO | tr -d '0-9' | wc -c"
     assert host.guest.run(check, timeout=60).stdout.strip() == "0"
     sizes = host.guest.run("docker cp writer:/data - | tar -tv | awk '{s += $3} END {print s}'")
