@@ -23,7 +23,7 @@ def kinds(result: dict[str, Any]) -> list[str]:
 
 def test_pruned_then_extended_then_given_a_disk(fresh_direct_host: Host) -> None:
     host = fresh_direct_host
-    litter = "head -c 300M /dev/zero > /data/litter; sync"
+    litter = "dd if=/dev/zero of=/data/litter bs=1048576 count=300; sync"
     host.docker("run", "--name", "litter", "--net=none", "lab/base:1", "sh", "-c", litter)
     fill_to(host, 30)
     low = {"trigger_percent": 29, "target_percent": 20, "cooldown": 0}
