@@ -15,6 +15,8 @@ touching what is protected (``prune``), and protect images (``protect``, ``unpro
       data_root: /var/lib/docker      # only for an engine that does not answer
       protect: [protected]            # labels: key or key=value
       protect_names: ["db-*"]         # always added to the argument of the same name
+      remediate:                      # see remediate
+        spare_devices: [/dev/sdc]
 """
 
 import contextlib
@@ -35,6 +37,7 @@ try:
         poolview,
         provision,
         prune_job,
+        remedy,
         summary,
         watch_settings,
         watcher,
@@ -42,6 +45,7 @@ try:
     from dockerstorage_lib import devices as devices_
     from dockerstorage_lib import extend as extend_
     from dockerstorage_lib import protect as protect_
+    from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_
     from dockerstorage_lib.adapters import engine
 
@@ -57,6 +61,8 @@ __virtualname__ = "dockerstorage"
 LIBRARY_VERSION = "0.1.0"
 #: How long a look at the engine may take; a removal has the adapter's far longer time.
 LOOK_SECONDS = 30
+#: The same while writers may be waiting for room.
+HURRY_SECONDS = 5
 PROGRESS_SECONDS = 1.0
 
 
@@ -264,21 +270,19 @@ def prune(
         salt '*' dockerstorage.prune until_percent=60
     """
     _no_unknown(kwargs)
-    config = _config()
     with _salt_errors():
-        wanted = policy.make_policy(
-            protect=config.get("protect", "protected") if protect is None else protect,
-            protect_names=(
-                *policy.texts("protect_names", protect_names),
-                *policy.texts("protect_names", config.get("protect_names")),
-            ),
-            min_age=min_age,
-            keep_tags=keep_tags,
-            volumes=volumes,
-            networks=networks,
-            build_cache=build_cache,
-            until_percent=until_percent,
-            own_labels_only=own_labels_only,
+        wanted = _prune_policy(
+            {
+                "protect": protect,
+                "protect_names": protect_names,
+                "min_age": min_age,
+                "keep_tags": keep_tags,
+                "volumes": volumes,
+                "networks": networks,
+                "build_cache": build_cache,
+                "until_percent": until_percent,
+                "own_labels_only": own_labels_only,
+            }
         )
         with lock.held("prune"):
             connection = _engine()
@@ -441,6 +445,70 @@ def thinpool(name, vg=None, test=False, **kwargs):
             return provision.as_list(steps)
 
 
+def remediate(pool=None, test=False, **kwargs):
+    """
+    Act on a thin pool that fills up: prune, extend it, take a spare disk; and say what is left.
+
+    Decides from the pool as it is now, does one thing, looks again, and goes on until the pool is
+    well or nothing is left. For the reactor, for a schedule, and by hand. Metadata is extended
+    before anything else; with data exhausted the pool is extended before anything is pruned, since
+    writers wait for at most a minute. A ``read_only``, ``needs_check`` or ``failed`` pool is never
+    pruned.
+
+    The policy comes from ``dockerstorage:remediate`` of minion config or pillar; arguments of the
+    same names come first:
+
+    trigger_percent
+        Fill of data or metadata from which something is done (80).
+    target_percent
+        Fill that a remedy aims at (60).
+    order
+        Remedies that are allowed, in order (``[prune, extend, spare]``).
+    cooldown
+        Time after a remedy in which none is tried: seconds, or a number with a unit (60).
+    spare_devices
+        Disks that may be given to the volume group; one with anything on it is not taken.
+    prune
+        Mapping of arguments of ``dockerstorage.prune``, as ``{min_age: 1d}``.
+
+    pool
+        Device-mapper name of the pool; Docker's own if left out.
+    test
+        Say what would be done first, and do nothing.
+
+    Returns a dict: ``before`` and ``after`` (the pool's figures), ``decision`` (what, or why
+    nothing more, is to be done), ``done`` (a dict for each remedy: ``remedy``, ``part``, ``why``,
+    and ``result`` or ``error``), ``solved``. Fires ``dockerstorage/<jid or local>/remediate/alert``
+    when the pool is not well in the end.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.remediate test=True
+        salt '*' dockerstorage.remediate trigger_percent=70 order='[extend]'
+    """
+    with _salt_errors():
+        given = salt.utils.args.clean_kwargs(**kwargs)
+        wanted = remedy.read_policy({**_config().get("remediate", {}), **given})
+        name = pool or _docker_pool()
+        prune_policy = _prune_policy({**wanted.prune, "until_percent": wanted.target_percent})
+
+        def prune_now():
+            with lock.held("prune"):
+                connection = _engine()
+                prepared = prune_job.prepare(connection, prune_policy, time.time())
+                return prune_job.carry_out(prepared, prune_policy, connection, lambda _: None)
+
+        found = remediate_.run(
+            name, wanted, lambda: _engine(HURRY_SECONDS), prune_now, time.time(), test
+        )
+        if not found["solved"] and not test:
+            alert = {"pool": name, "text": found["decision"], "after": found["after"]}
+            _fire(f"{_tag(kwargs.get('__pub_jid'))}/remediate/alert", alert)
+        return found
+
+
 def _switch(image, label, test, plan, apply):
     """Plan for all images before the first is touched, then carry the plans out."""
     with _salt_errors():
@@ -465,6 +533,20 @@ def _config():
                 f"the configuration key 'dockerstorage:{key}' must hold a text, not {found[key]!r}"
             )
     return found
+
+
+def _prune_policy(arguments):
+    """Read the arguments of a prune; the minion's configuration fills in and adds."""
+    config = _config()
+    protect = arguments.get("protect")
+    names = [arguments.get("protect_names"), config.get("protect_names")]
+    return policy.make_policy(
+        **{
+            **arguments,
+            "protect": config.get("protect", "protected") if protect is None else protect,
+            "protect_names": [one for two in names for one in policy.texts("protect_names", two)],
+        }
+    )
 
 
 def _engine(timeout_seconds=None):
@@ -496,18 +578,27 @@ def _no_unknown(kwargs):
 
 def _progress(operation, jid):
     """A function that fires progress events, at most one a second."""
-    if __opts__.get("file_client") == "local" and not __opts__.get("use_master_when_local"):
-        return lambda data: None  # there is no bus to fire on
-    tag = f"dockerstorage/{jid or 'local'}/{operation}/progress"
+    tag = f"{_tag(jid)}/{operation}/progress"
     last = float("-inf")
 
     def fire(data):
         nonlocal last
         if time.monotonic() - last >= PROGRESS_SECONDS or data["done"] == data["total"]:
             last = time.monotonic()
-            __salt__["event.send"](tag, {"minion": __opts__.get("id"), **data})
+            _fire(tag, data)
 
     return fire
+
+
+def _tag(jid):
+    return f"dockerstorage/{jid or 'local'}"
+
+
+def _fire(tag, data):
+    """Send an event to the master, if there is one."""
+    if __opts__.get("file_client") == "local" and not __opts__.get("use_master_when_local"):
+        return
+    __salt__["event.send"](tag, {"minion": __opts__.get("id"), **data})
 
 
 @contextlib.contextmanager

@@ -25,7 +25,9 @@ ENGINE = "docker system prune -a -f --filter label!=protected"
 OURS = """
 import json, time
 import salt.client, salt.config
-caller = salt.client.Caller(mopts=salt.config.minion_config(None) | {"file_client": "local"})
+opts = salt.config.minion_config("/etc/salt/minion")
+opts["file_client"] = "local"
+caller = salt.client.Caller(mopts=opts)
 caller.cmd("test.ping")
 started = time.monotonic()
 result = caller.cmd("dockerstorage.prune")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from .devmapper import METADATA_BLOCK_BYTES
@@ -33,7 +34,7 @@ class Growth:
 
 def bytes_to_percent(used_bytes: int, total_bytes: int, percent: float) -> int:
     """Bytes that bring a fill down to a percent; 0 if it is there already."""
-    return max(round(used_bytes * 100 / percent) - total_bytes, 0)
+    return max(math.ceil(used_bytes * 100 / percent) - total_bytes, 0)
 
 
 def plan_growth(

@@ -258,12 +258,13 @@ def _plain(value: bytes | bolt.Bucket | None) -> str:
 
 def read_cache_record(found: Mapping[str, Any], snapshots: Mapping[str, str]) -> CacheRecord:
     """Read one record of the engine's disk usage document ("BuildCache")."""
-    parents = found.get("Parents") or ([found["Parent"]] if found.get("Parent") else [])
+    # " Parents", with a blank, is what Docker 23 to 27 send (its JSON tag has a slip).
+    parents = found.get("Parents") or found.get(" Parents") or [found.get("Parent")]
     times = (found["CreatedAt"], found.get("LastUsedAt"))
     return CacheRecord(
         id=found["ID"],
         name=found.get("Description") or found.get("Type") or "",
-        rests_on=tuple(parents),
+        rests_on=tuple(filter(None, parents)),
         in_use=bool(found["InUse"]),
         shared=bool(found["Shared"]),
         size_bytes=int(found["Size"]),

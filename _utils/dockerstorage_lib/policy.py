@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import inspect
 import math
 import re
 from collections.abc import Iterable
@@ -94,6 +95,10 @@ def make_policy(
         until_percent=None if until_percent is None else read_percent(until_percent),
         own_labels_only=_read_flag("own_labels_only", own_labels_only),
     )
+
+
+#: Names of the arguments of make_policy.
+ARGUMENTS = tuple(inspect.signature(make_policy).parameters)
 
 
 def read_label(text: str, name: str = "protect") -> LabelRule:

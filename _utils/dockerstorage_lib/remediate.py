@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from .errors import BadInput, DockerstorageError
 from .gather import read_site
 from .remedy import Condition, Remedy, RemedyPolicy, next_remedy, solved
 
-#: Removes what may go until the pool is at that percent; returns the prune's result.
-Prune = Callable[[float], dict[str, Any]]
+#: Removes what may go until the pool is at the policy's target; returns the prune's result.
+Prune = Callable[[], dict[str, Any]]
 
 
 def run(
@@ -63,20 +63,20 @@ class _Work:
         self.done: list[dict[str, Any]] = []
         self._pool, self._policy, self._prune = pool, policy, prune
         self._prunable = pool_of_engine(connect) == pool
-        self._refused: set[str] = set()  # disks
+        self._tried: set[str] = set()  # disks
 
     def look(self) -> Condition:
         """The pool as it is now."""
         status = dmsetup.pool_status(self._pool)
-        working = isinstance(status, ThinPoolStatus)
+        alive = status if isinstance(status, ThinPoolStatus) else None
         try:
             volume = extend.find_volume(self._pool)
         except BadInput:
             volume = None
         return Condition(
             health=status.health,
-            data_percent=status.data_percent if isinstance(status, ThinPoolStatus) else 0.0,
-            metadata_percent=status.metadata_percent if working else 0.0,  # type: ignore[union-attr]
+            data_percent=alive.data_percent if alive else 0.0,
+            metadata_percent=alive.metadata_percent if alive else 0.0,
             prunable=self._prunable,
             extensible=volume is not None,
             vg_free_bytes=volume.vg_free_bytes if volume else 0,
@@ -99,26 +99,26 @@ class _Work:
 
     def _do(self, remedy: Remedy) -> str:
         if remedy.kind == "prune":
-            result = self._prune(self._policy.target_percent)
+            result = self._prune()
             return f"{len(result['removed'])} objects removed, {result['bytes_freed']} bytes freed"
-        disks = next(iter(self._spares())) if remedy.kind == "spare" else None
-        if disks is not None:
-            self._refused.add(disks)  # whatever becomes of it, it is tried once
-        volume = extend.find_volume(self._pool)
-        extension = extend.plan_extension(
-            volume, remedy.part, self._policy.target_percent, [disks] if disks else []
-        )
-        extend.apply_extension(extension)
-        taken = f" with {disks}" if disks else ""
+        disks = self._spares()[:1] if remedy.kind == "spare" else []
+        self._tried.update(disks)
+        with lock.held("pool"):
+            volume = extend.find_volume(self._pool)
+            extension = extend.plan_extension(
+                volume, remedy.part, self._policy.target_percent, disks
+            )
+            extend.apply_extension(extension)
+        taken = f" with {disks[0]}" if disks else ""
         return f"{remedy.part} extended by {extension.growth.grow_bytes} bytes{taken}"
 
-    def _spares(self) -> Iterable[str]:
+    def _spares(self) -> list[str]:
+        """Declared disks that are in no volume group, and not tried in this run."""
         if not self._policy.spare_devices:
-            return
+            return []
         owners = {one.device: one.vg for one in lvm.physical_volumes()}
-        for device in self._policy.spare_devices:
-            if device not in self._refused and not owners.get(device):
-                yield device
+        devices = self._policy.spare_devices
+        return [one for one in devices if not owners.get(one) and one not in self._tried]
 
 
 def pool_of_engine(connect: Callable[[], Engine]) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import BadInput
+from .policy import ARGUMENTS as POLICY_ARGUMENTS
 from .policy import read_age, read_percent, texts
 
 REMEDIES = ("prune", "extend", "spare")
@@ -58,6 +59,7 @@ class Remedy:
     why: str
 
 
+PRUNE_ARGUMENTS = frozenset(POLICY_ARGUMENTS) - {"until_percent"}  # which is target_percent
 KEYS = frozenset("trigger_percent target_percent order cooldown spare_devices prune".split())
 
 
@@ -88,10 +90,10 @@ def read_policy(given: Mapping[str, Any]) -> RemedyPolicy:
             f"target_percent: {policy.target_percent:g} must be at least 1 and less than "
             f"trigger_percent ({policy.trigger_percent:g})"
         )
-    if not isinstance(policy.prune, dict) or {"until_percent", "test"} & set(policy.prune):
+    if not isinstance(policy.prune, dict) or set(policy.prune) - PRUNE_ARGUMENTS:
         raise BadInput(
-            f"prune: {values.get('prune')!r}: give a mapping of arguments of dockerstorage.prune, "
-            "without until_percent (target_percent is it) and test"
+            f"prune: {policy.prune!r} is no mapping of arguments of dockerstorage.prune: "
+            f"{', '.join(sorted(PRUNE_ARGUMENTS))}"
         )
     return policy
 
@@ -110,7 +112,7 @@ def next_remedy(
 
     tried: what was done in this run. Metadata is extended before all else: it is small, and full
     metadata is the worse failure. With data exhausted, writers wait for at most a minute
-    (``no_space_timeout`` of dm-thin), so that extension comes before a prune, which may take longer.
+    (``no_space_timeout`` of dm-thin): then extension comes before a prune, which may take longer.
     """
     if seen.health in HOPELESS:
         return f"the pool is {seen.health}: {HOPELESS[seen.health]}"

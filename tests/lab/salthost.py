@@ -124,7 +124,9 @@ MANY = """
 import json, sys
 import salt.client, salt.config
 from salt.exceptions import SaltException
-caller = salt.client.Caller(mopts=salt.config.minion_config(None) | {"file_client": "local"})
+opts = salt.config.minion_config("/etc/salt/minion")
+opts["file_client"] = "local"
+caller = salt.client.Caller(mopts=opts)
 found = []
 for function, args, kwargs in json.load(sys.stdin):
     try:

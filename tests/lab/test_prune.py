@@ -203,6 +203,9 @@ def test_a_sick_pool_is_left_alone(fresh_direct_host: Host, health: str) -> None
     refused = host.guest.run("salt-call --local dockerstorage.prune", check=False, timeout=90)
     assert refused.status != 0
     assert f"is {health}" in refused.stderr
+    remedied = salt_call(host.guest, "dockerstorage.remediate")
+    assert "prune" not in [one["remedy"] for one in remedied["done"]]
+    assert not remedied["solved"]
     assert world.state(host) == before
     report = salt_call(host.guest, "dockerstorage.report")
     assert report["pool"]["health"] == health

@@ -52,7 +52,7 @@ def disks(shared_disks: Guest) -> Iterator[Guest]:
 def declare(guest: Guest, *declarations: dict[str, Any]) -> list[dict[str, Any]]:
     """What the state returns for each, one after the other."""
     calls: list[tuple[str, list[Any], dict[str, Any]]] = [
-        ("state.single", [], {"fun": "dockerstorage.thinpool", "name": "docker/thinpool", **one})
+        ("state.single", ["dockerstorage.thinpool"], {"name": "docker/thinpool", **one})
         for one in declarations
     ]
     return [next(iter(one.values())) for one in salt_calls(guest, *calls)]

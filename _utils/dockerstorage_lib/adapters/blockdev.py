@@ -29,10 +29,16 @@ def look(path: str) -> BlockDevice:
         size_bytes=int((folder / "size").read_text()) * 512,
         signatures=parse_signatures(shell.output(["wipefs", "-p", path], TIMEOUT_SECONDS)),
         mounts=hostfiles.mounts_by_device().get(number, ()),
-        holders=tuple(sorted(p.name for p in (folder / "holders").glob("*"))),
+        holders=tuple(sorted(map(_name, (folder / "holders").glob("*")))),
         partitions=tuple(sorted(p.parent.name for p in folder.glob("*/partition"))),
         busy=_is_busy(path),
     )
+
+
+def _name(holder: Path) -> str:
+    """A device's name as an operator knows it: device mapper's own are just numbered."""
+    mapped = holder / "dm" / "name"
+    return mapped.read_text().strip() if mapped.exists() else holder.name
 
 
 def _is_busy(path: str) -> bool:
