@@ -13,7 +13,7 @@ from tests.lab import salthost
 from tests.lab.errors import LabError
 from tests.lab.guest import Guest
 
-POOL = "beacon-pool-tpool"
+POOL = "beacon-pool"
 INTERVAL_SECONDS = 2
 POOL_MIB = 64
 PYTHON = f"/opt/salt/{salthost.RELEASES[0]}/bin/python"
@@ -25,14 +25,15 @@ REACTOR = {
 BEACON = {"beacons": {"dockerstorage": [{"interval": INTERVAL_SECONDS}, {"pools": [POOL]}]}}
 PILLAR = {"dockerstorage": {"remediate": {"order": ["extend"], "cooldown": 0}}}
 
-# host2: a minion that is accepted and not there.
+# As Docker does it: thin devices that LVM does not know. host2: accepted, but not there.
 SETUP = f"""set -e
 truncate -s 400M /var/lib/docker/beacon.img
 disk=$(losetup -f --show /var/lib/docker/beacon.img)
 vgcreate -q beacon $disk
 lvcreate -q -y --type thin-pool -n pool -L {POOL_MIB}M --poolmetadatasize 4M -c 64K -Z n \
     --monitor n beacon
-lvcreate -q -y -V {POOL_MIB}M --thin -n vol beacon/pool
+dmsetup message {POOL} 0 'create_thin 0'
+dmsetup create beacon-vol --table '0 {POOL_MIB * 2048} thin /dev/mapper/{POOL} 0'
 openssl genrsa -out /root/host2.pem 2048
 mkdir -p /etc/salt/pki/master/minions
 openssl rsa -in /root/host2.pem -pubout -out /etc/salt/pki/master/minions/host2
@@ -40,6 +41,7 @@ openssl rsa -in /root/host2.pem -pubout -out /etc/salt/pki/master/minions/host2
 CLEAN = """
 rm -f /etc/salt/master.d/reactor.conf /etc/salt/minion.d/beacon.conf /srv/pillar/*.sls
 rm -f /etc/salt/pki/master/minions/host2
+dmsetup remove --retry beacon-vol
 vgremove -q -f beacon
 losetup -D
 rm -f /var/lib/docker/beacon.img
@@ -71,7 +73,7 @@ SIGN = """
 import json
 import salt.config, salt.loader
 opts = salt.config.minion_config("/etc/salt/minion")
-seen = {"pool": "beacon-pool-tpool", "state": "critical"}
+seen = {"pool": "beacon-pool", "state": "critical"}
 beacons = salt.loader.beacons(opts, {"dockerstorage.watch": lambda **_: [seen]})
 (event,) = beacons["dockerstorage.beacon"]([])
 del event["tag"]
@@ -151,7 +153,7 @@ def watched(guest: Guest) -> Iterator[Guest]:
 def fill(guest: Guest, percent: int) -> None:
     """Write the first so many percent of the thin volume, which is as large as the pool was."""
     count = POOL_MIB * percent // 100
-    write = f"dd if=/dev/urandom of=/dev/beacon/vol bs=1M count={count} oflag=direct"
+    write = f"dd if=/dev/urandom of=/dev/mapper/beacon-vol bs=1M count={count} oflag=direct"
     guest.run(f"{write} conv=notrunc status=none", timeout=60)
 
 
