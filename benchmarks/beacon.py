@@ -1,16 +1,23 @@
-"""What a tick of the beacon costs, against one bare ``dmsetup status``, both in the same guest."""
+"""What a tick of the beacon costs, against one bare ``dmsetup status``, both in the same guest.
+
+And how long it takes from a level that is crossed until the master publishes the remedy.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
+from tests.lab import beaconhost
 from tests.lab.hosts import Host
 
 TICKS = 300
+ROUNDS = 5
 PROBE = """
 import json, os, resource, time
 import salt.config, salt.loader
+from dockerstorage_lib.adapters import shell
 
 TICKS = {ticks}
 POOL = "docker-thinpool"
@@ -44,8 +51,9 @@ def seconds(act, *whose):
     return (cpu(*whose) - before) / TICKS
 
 ours = seconds(tick, resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+started = seconds(lambda: shell.output(DMSETUP), resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 # Of dmsetup only its own part, not what starting it costs the caller.
-print(json.dumps([ours, seconds(bare, resource.RUSAGE_CHILDREN)]))
+print(json.dumps([ours, seconds(bare, resource.RUSAGE_CHILDREN), started]))
 """
 
 
@@ -55,9 +63,30 @@ class Ticks:
 
     beacon_seconds: float
     dmsetup_seconds: float
+    #: dmsetup, with what it costs Python to start it and to read its answer.
+    started_dmsetup_seconds: float
 
 
 def ticks(host: Host) -> Ticks:
     """Measure both on a direct-lvm host."""
     argv = ["/opt/salt/3008/bin/python", "-c", PROBE.format(ticks=TICKS)]
     return Ticks(*json.loads(host.guest.run(argv, timeout=300).stdout.splitlines()[-1]))
+
+
+def reaction_seconds(host: Host) -> list[float]:
+    """From before the write that crosses a level until the job is published, some times.
+
+    Takes a running Salt host. A write of 48 MiB is part of it.
+    """
+    found = []
+    with beaconhost.watched(host.guest) as guest:
+        for _ in range(ROUNDS):
+            bus = beaconhost.Bus(guest)
+            before = float(guest.run("date +%s.%N").stdout)
+            beaconhost.fill(guest, 75)
+            (job,) = bus.wait(lambda event: event.is_job)
+            at = datetime.fromisoformat(job.data["_stamp"]).replace(tzinfo=timezone.utc)
+            found.append(at.timestamp() - before)
+            guest.run("blkdiscard /dev/mapper/beacon-vol")
+            bus.wait(lambda event: event.state == "ok")
+    return found

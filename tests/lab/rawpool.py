@@ -1,9 +1,10 @@
 """Runs in a guest: a pool "raw" of plain device mapper, led through words from standard input.
 
-    make, fill:PERCENT, full, clear, fail, hang, release, remove, look
+    make, fill:PERCENT, full, clear, fail, hang, release, remove, look, find
 
-Prints the events and the seconds of each look, as one line of JSON. Looks go through Salt's loader
-and share one memory. The metadata lies behind a linear device, which can hang or fail.
+``look`` names the pool, ``find`` looks at all thin pools and tells what concerns this one. Prints
+the events and the seconds of each look, as one line of JSON. Looks go through Salt's loader and
+share one memory. The metadata lies behind a linear device, which can hang or fail.
 """
 
 import json
@@ -124,13 +125,18 @@ def main() -> None:
     memory = f"lab-{os.getpid()}"
     try:
         for word in sys.stdin.read().split():
-            if word != "look":
+            if word not in ("look", "find"):
                 name, _, value = word.partition(":")
                 getattr(pool, name)(*([value] if value else []))
                 continue
+            pools = [NAME] if word == "look" else None
             started = time.monotonic()
-            events = caller.cmd("dockerstorage.watch", pools=[NAME], timeout=1, memory=memory)
-            found.append({"events": events, "seconds": time.monotonic() - started})
+            events = caller.cmd(
+                "dockerstorage.watch", pools=pools, timeout=1, memory=f"{memory}-{word}"
+            )
+            seconds = time.monotonic() - started
+            ours = [event for event in events if event["pool"] == NAME]
+            found.append({"events": ours, "seconds": seconds})
     finally:
         pool.remove()
     print(json.dumps(found))

@@ -119,6 +119,11 @@ def test_a_pool_that_vanishes_fails_and_comes_back(raw: Callable[[str], list[Any
     ]  # fmt: skip
 
 
+def test_pools_are_found_and_forgotten_in_silence(raw: Callable[[str], list[Any]]) -> None:
+    found = raw("make find fill:75 find find remove find make fill:75 find remove")
+    assert states(found) == [[], [("warning", "changed")], [], [], [("warning", "changed")]]
+
+
 def test_a_pool_whose_disk_hangs_blocks_nobody(raw: Callable[[str], list[Any]]) -> None:
     found = raw("make fill:10 look hang look look release look remove")
     assert states(found) == [[], [("unresponsive", "changed")], [], [("ok", "changed")]]
