@@ -46,7 +46,12 @@ def test_pruned_then_extended_then_given_a_disk(fresh_direct_host: Host) -> None
 
     fill_to(host, 82)
     # Docker has nothing more that may go; then the volume group gives, then the disk.
-    spare = {"cooldown": 0, "target_percent": 50, "spare_devices": [host.spare]}
+    spare = {
+        "cooldown": 0,
+        "trigger_percent": 62,
+        "target_percent": 50,
+        "spare_devices": [host.spare],
+    }
     extended, waiting = remediate(host, {"cooldown": 0}, {"cooldown": "1h", "trigger_percent": 61})
     assert (kinds(extended), extended["solved"]) == (["prune", "extend"], True)
     assert extended["after"]["data"]["percent"] <= 60
@@ -67,7 +72,8 @@ def test_pruned_then_extended_then_given_a_disk(fresh_direct_host: Host) -> None
 
 def test_a_disk_with_content_is_not_taken(fresh_direct_host: Host) -> None:
     host = fresh_direct_host
-    host.guest.run(f"mkfs.ext4 -q {host.spare}; lvcreate -q -y -n all -l 100%FREE docker")
+    mkfs = "mkfs.ext4 -q -E nodiscard,lazy_itable_init=1,lazy_journal_init=1"
+    host.guest.run(f"{mkfs} {host.spare}; lvcreate -q -y -n all -l 100%FREE docker")
     fill_to(host, 90)
     found = remediate(host, {"spare_devices": [host.spare, "/dev/nope"]})[0]
     assert kinds(found) == ["prune", "spare", "spare"]
