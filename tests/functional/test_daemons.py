@@ -150,6 +150,15 @@ def test_the_beacon_fires_once_on_a_minion_that_was_not_restarted(loaded, master
     assert len(event_listener.get_events([(master.id, tag)], after_time=loaded.started_at)) == 1
 
 
+def test_the_beacon_is_available_and_nothing_of_ours_went_wrong(loaded, master):
+    available = run(master, loaded, "beacons.list_available", return_yaml=False).data
+    assert "dockerstorage" in available
+    ours = [
+        line for line in loaded.log().splitlines() if "[ERROR" in line and "dockerstorage" in line
+    ]
+    assert not ours
+
+
 def test_the_master_believes_what_this_minion_signed(loaded, master, event_listener):
     (event,) = gone_events(event_listener, master, loaded, loaded.started_at)
     opts = salt.config.master_config(master.config["conf_file"])
@@ -186,15 +195,6 @@ def test_a_restart_is_no_reason_for_an_event(loaded, master, event_listener):
     restarted = time.time()
     time.sleep(5)
     assert not gone_events(event_listener, master, loaded, restarted)
-
-
-def test_the_beacon_is_available_and_nothing_of_ours_went_wrong(loaded, master):
-    available = run(master, loaded, "beacons.list_available", return_yaml=False).data
-    assert "dockerstorage" in available
-    ours = [
-        line for line in loaded.log().splitlines() if "[ERROR" in line and "dockerstorage" in line
-    ]
-    assert not ours
 
 
 def test_the_master_gets_figures_and_refusals_as_text(loaded, master):
