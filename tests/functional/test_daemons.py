@@ -21,8 +21,9 @@ from tests.functional.conftest import QUIET
 from tests.functional.test_versions import OTHER, with_library_version, with_module_version
 
 POOL = "vg-thin"
-#: Another at each run: a beacon remembers across runs what it has told.
-ABSENT = f"absent-{uuid.uuid4().hex[:8]}"
+#: Another at each run: a beacon remembers across runs, by minion and pool, what it has told.
+RUN = uuid.uuid4().hex[:6]
+ABSENT = f"absent-{RUN}"
 MEMORIES = Path("/run/dockerstorage")
 RECORDED = """\
 #!/bin/sh
@@ -96,7 +97,7 @@ def daemon(request, master, install, scratch, no_docker):
     (programs / "dmsetup").write_text(RECORDED)
     (programs / "dmsetup").chmod(0o755)
     minion = master.salt_minion_daemon(
-        f"minion-{way}",
+        f"minion-{way}-{RUN}",
         overrides={
             **QUIET,
             "loop_interval": 1,  # Salt's default; beacons' intervals are counted in loops
