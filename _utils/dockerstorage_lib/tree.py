@@ -1,0 +1,37 @@
+"""A file of a container or volume as a value: what a bundle's tar holds of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+#: As the OCI image specification names deletions ("Whiteouts").
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file, directory, link, device node or FIFO."""
+
+    #: Below the tree's root, without "./" or a "/" at either end; the root itself is "". Names that
+    #: are no UTF-8 have surrogate escapes.
+    path: str
+    #: "directory", "file", "symlink", "hardlink", "fifo", "character", "block"
+    kind: str
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    mtime_ns: int = 0
+    #: Of a file, holes included.
+    size: int = 0
+    #: Of a symlink; or the path, below the root, of the entry that a hardlink is the same file as.
+    target: str = ""
+    #: Major and minor number of a device node.
+    device: tuple[int, int] = (0, 0)
+    xattrs: Mapping[str, bytes] = field(default_factory=dict)
+
+
+def order(path: str) -> tuple[str, ...]:
+    """The key by which entries follow one another: a directory, all that is in it, its sibling."""
+    return tuple(path.split("/")) if path else ()
