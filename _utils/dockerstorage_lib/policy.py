@@ -48,7 +48,7 @@ class Policy:
         return next((rule for rule in self.labels if rule.matches(labels)), None)
 
     def protecting_pattern(self, thing: Container | Image | Volume | Network) -> str | None:
-        names = _names(thing)
+        names = names_of(thing)
         return next(
             (
                 pattern
@@ -59,7 +59,8 @@ class Policy:
         )
 
 
-def _names(thing: Container | Image | Volume | Network) -> tuple[str, ...]:
+def names_of(thing: Container | Image | Volume | Network) -> tuple[str, ...]:
+    """The names by which an operator may mean an object."""
     if isinstance(thing, Image):
         return (*thing.tags, *map(repository, (*thing.tags, *thing.digests)))
     return (thing.name,)

@@ -121,7 +121,7 @@ def _keep_containers(containers: Sequence[Container], judge: _Judge) -> dict[str
         reason = reason or judge.protection(one) or judge.youth(one.used_at)
         if reason:
             keep[one.id] = reason
-    find = _finder(containers)
+    find = finder(containers)
     waiting = [one for one in containers if one.id in keep]
     while waiting:
         user = waiting.pop()
@@ -203,7 +203,7 @@ def _volume_rule(volume: Volume, which: str) -> str | None:
 def _keep_networks(
     networks: Sequence[Network], living: Iterable[Container], judge: _Judge
 ) -> dict[str, str]:
-    find = _finder(networks)
+    find = finder(networks)
     users = {
         network.id: f"used by container {one.name}"
         for one in living
@@ -269,7 +269,7 @@ def _split(
 def _dependents_first(things: Iterable[Object]) -> list[Object]:
     """Order so that nothing goes before what rests on it, and else the longest unused first."""
     by_id = {thing.id: thing for thing in things}
-    find = _finder(list(by_id.values()))
+    find = finder(list(by_id.values()))
     below = {
         thing.id: {found.id for found in map(find, thing.rests_on) if found is not None}
         for thing in by_id.values()
@@ -289,7 +289,7 @@ def _dependents_first(things: Iterable[Object]) -> list[Object]:
     return ordered + sorted(by_id.values(), key=attrgetter("used_at", "id"))
 
 
-def _finder(things: Sequence[T]) -> Callable[[str], T | None]:
+def finder(things: Sequence[T]) -> Callable[[str], T | None]:
     """Look things up as the engine does: by id, by name, by the beginning of an id.
 
     Containers keep what their operator wrote: ``--volumes-from 4dabc606``, and before they were

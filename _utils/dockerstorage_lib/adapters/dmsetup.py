@@ -77,6 +77,16 @@ def message(name: str, sector: int, text: str) -> str:
     return _dmsetup("message", name, str(sector), text).strip()
 
 
+def create(name: str, table: str, read_only: bool) -> None:
+    """Make a device of a table; raises CommandFailed."""
+    _dmsetup("create", name, *(["--readonly"] if read_only else []), "--table", table)
+
+
+def remove(name: str, deferred: bool) -> None:
+    """Remove a device; deferred: as soon as its last user closes it."""
+    _dmsetup("remove", *(["--deferred"] if deferred else []), name)
+
+
 def wait_event(name: str, event_number: int, timeout_seconds: float) -> bool:
     """Wait until a device's event number passes the one given; False when time ran out."""
     argv = ["dmsetup", "wait", "--noflush", name, str(event_number)]

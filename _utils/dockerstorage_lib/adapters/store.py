@@ -7,6 +7,7 @@
     image/<driver>/layerdb/sha256/<chain>/cache-id    the hash of a layer's device
     image/<driver>/layerdb/sha256/<chain>/size        bytes of the layer's files
     image/<driver>/layerdb/mounts/<container>/{mount-id,init-id}     those of a container
+    image/<driver>/layerdb/sha256/<chain>/tar-split.json.gz   the layer's tar without the contents
     image/<driver>/imagedb/content/sha256/<id>        an image's configuration
     buildkit/{snapshots,metadata_v2}.db               BuildKit's snapshots and cache records
 """
@@ -93,15 +94,30 @@ def device_record(root: str, hash_: str) -> DeviceRecord | None:
         raise Unparsable(f"metadata of device {hash_}", text) from None
 
 
-def layer_hash(root: str, chain_id: str) -> str | None:
-    """The device hash of a layer (its ``cache-id``)."""
-    return _text(Path(root, "image", DRIVER, "layerdb", *chain_id.split(":"), "cache-id"))
+def layer_hash(root: str, chain_id: str, driver: str = DRIVER) -> str | None:
+    """The device hash of a layer (its ``cache-id``); for other drivers the name of its directory."""
+    return _text(Path(root, "image", driver, "layerdb", *chain_id.split(":"), "cache-id"))
 
 
 def layer_size(root: str, driver: str, chain_id: str) -> int | None:
     """Bytes of a layer's files as the engine recorded them; None if the layer is not on disk."""
     size = _text(Path(root, "image", driver, "layerdb", *chain_id.split(":"), "size"))
     return None if size is None else int(size)
+
+
+def image_config(root: str, driver: str, image_id: str) -> bytes | None:
+    """An image's configuration, byte for byte; None if it is not on disk."""
+    try:
+        return Path(
+            root, "image", driver, "imagedb", "content", *image_id.split(":")
+        ).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def tar_split(root: str, driver: str, chain_id: str) -> Path:
+    """The file from which a layer's tar stream is put together again."""
+    return Path(root, "image", driver, "layerdb", *chain_id.split(":"), "tar-split.json.gz")
 
 
 def layers(root: str) -> dict[str, str]:
@@ -114,9 +130,9 @@ def layers(root: str) -> dict[str, str]:
     return found
 
 
-def container_hashes(root: str, container_id: str) -> tuple[str, ...]:
+def container_hashes(root: str, container_id: str, driver: str = DRIVER) -> tuple[str, ...]:
     """Device hashes of a container: its RW layer, then its init layer."""
-    folder = Path(root, "image", DRIVER, "layerdb", "mounts", container_id)
+    folder = Path(root, "image", driver, "layerdb", "mounts", container_id)
     found = (_text(folder / "mount-id"), _text(folder / "init-id"))
     return tuple(hash_ for hash_ in found if hash_)
 

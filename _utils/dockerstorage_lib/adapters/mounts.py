@@ -1,0 +1,217 @@
+"""Layers of Docker's store as directories, mounted where nobody else sees it.
+
+All mounts are made in a mount namespace of one thread: they end with it, even if the process is
+killed, and a thin device that was made for one goes with its last user (``dmsetup remove
+--deferred``). See mount_namespaces(7), mount(2).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ..errors import BadInput, CommandFailed, Refused
+from ..gather import Site
+from . import dmsetup, hostfiles, store
+
+T = TypeVar("T")
+
+CLONE_NEWNS = 0x00020000
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND = 1, 2, 4, 32, 4096
+MS_REC, MS_SLAVE, MS_NOATIME = 16384, 1 << 19, 1024
+MNT_DETACH = 2
+#: Where layers are mounted, in the thread's namespace alone.
+POINT = Path("/run/dockerstorage/layer")
+XFS_MAGIC, EXT_MAGIC = b"XFSB", b"\x53\xef"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class LayerTree:
+    """A layer as a directory; whiteouts: what a deletion looks like in it.
+
+    "remove": files of the layers below lie in it, "overlay": it is an overlay2 upper directory.
+    """
+
+    path: Path
+    whiteouts: str
+
+
+def run_private(function: Callable[[], T]) -> T:
+    """Call a function in a thread that has its own mount namespace; raises what it raises."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            _libc_call("unshare", CLONE_NEWNS)
+            # Slave, not private: what the engine unmounts must not stay mounted, and busy, here.
+            _mount("none", "/", "", MS_REC | MS_SLAVE, "")
+            outcome.append(function())
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work, name="dockerstorage mounts")
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+@contextmanager
+def image_layer(site: Site, hash_: str) -> Iterator[Path]:
+    """The files of an image's layer, read-only, by its cache id; Refused for other drivers.
+
+    On devicemapper with those of the layers below, on overlay2 without.
+    """
+    if site.driver == "overlay2":
+        yield Path(site.root, "overlay2", hash_, "diff")
+    elif site.pool is not None:
+        # Nobody writes to it; a log that was not replayed is the digest's to find.
+        with _thin(site, hash_, ("ro,norecovery", "ro,noload")) as folder:
+            yield folder / "rootfs"
+    else:
+        raise _unknown(site)
+
+
+@contextmanager
+def container_pair(site: Site, container_id: str) -> Iterator[tuple[Path, Path]]:
+    """A container's files and, to compare them with, those it began with; devicemapper only.
+
+    Raises Refused if the file system must be mended first, as only the engine may.
+    """
+    now, before = store.container_hashes(site.root, container_id)
+    with _thin(site, before, ("ro,norecovery", "ro,noload"), POINT.with_name("before")) as old:
+        with _live(site, now) or _thin(site, now, ("ro", "ro")) as new:
+            yield old / "rootfs", new / "rootfs"
+
+
+@contextmanager
+def container_tree(site: Site, container_id: str, *, write: bool) -> Iterator[LayerTree]:
+    """A container's own layer, to write into when it does not run; within ``run_private``.
+
+    Raises Refused for a driver whose layers are no directories.
+    """
+    hash_ = store.container_hashes(site.root, container_id, site.driver)[0]
+    if site.driver == "overlay2":
+        yield LayerTree(Path(site.root, "overlay2", hash_, "diff"), "overlay")
+    elif site.driver == "vfs":
+        yield LayerTree(Path(site.root, "vfs", "dir", hash_), "remove")
+    elif site.driver == "btrfs":
+        yield LayerTree(Path(site.root, "btrfs", "subvolumes", hash_), "remove")
+    elif site.pool is not None:
+        options = ("rw", "rw") if write else ("ro", "ro")
+        with _thin(site, hash_, options) as folder:
+            yield LayerTree(folder / "rootfs", "remove")
+    else:
+        raise _unknown(site)
+
+
+def _unknown(site: Site) -> Refused:
+    return Refused(
+        f"the layers of the storage driver {site.driver} cannot be reached as directories"
+    )
+
+
+def _live(site: Site, hash_: str):  # type: ignore[no-untyped-def]
+    """The engine's own mount of a device, wherever it is mounted; None if it is not in use."""
+    name = _engine_name(site, hash_)
+    info = dmsetup.devices().get(name)
+    if info is None or not info.open_count:
+        return None
+    return _shared(f"/dev/mapper/{name}")
+
+
+@contextmanager
+def _shared(device: str) -> Iterator[Path]:
+    """Another mount of a file system that is mounted: the same superblock and page cache."""
+    POINT.mkdir(parents=True, exist_ok=True)
+    kind = file_system(device)
+    # With other flags than the engine's own mount the kernel refuses: read-only comes after.
+    _mount(device, str(POINT), kind, MS_NOATIME, "nouuid" if kind == "xfs" else "")
+    try:
+        flags = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOATIME
+        _mount("none", str(POINT), "", flags, "")
+        yield POINT
+    finally:
+        _umount(POINT)
+
+
+@contextmanager
+def _thin(
+    site: Site, hash_: str, options: tuple[str, str], point: Path = POINT
+) -> Iterator[Path]:
+    """A thin device that nobody has active, mounted; options: for XFS and for ext4."""
+    record = store.device_record(site.root, hash_)
+    if record is None:
+        raise BadInput(f"the store has no device {hash_}")
+    # A name of its own: the engine may activate the device beside it.
+    name = f"dockerstorage-{secrets.token_hex(8)}"
+    write = options[0].startswith("rw")
+    table = f"0 {record.size_bytes // 512} thin /dev/mapper/{site.pool} {record.device_id}"
+    dmsetup.create(name, table, read_only=not write)
+    try:
+        device = f"/dev/mapper/{name}"
+        point.mkdir(parents=True, exist_ok=True)
+        kind = file_system(device)
+        words = (options[0] + ",nouuid") if kind == "xfs" else options[1]
+        extra = ",".join(word for word in words.split(",") if word not in ("ro", "rw"))
+        flags = MS_NOSUID | MS_NODEV | MS_NOATIME | (0 if write else MS_RDONLY)
+        try:
+            _mount(device, str(point), kind, flags, extra)
+        except OSError as error:
+            raise Refused(f"the file system of device {hash_}: {error.strerror}") from None
+    finally:
+        # It goes with the mount, whatever becomes of this process.
+        dmsetup.remove(name, deferred=True)
+    try:
+        yield point
+    finally:
+        _umount(point)
+
+
+def file_system(device: str) -> str:
+    """ "xfs" or "ext4", by the superblock: all that Docker makes; raises Refused."""
+    with Path(device).open("rb") as file:
+        head = file.read(0x43A)
+    if head.startswith(XFS_MAGIC):
+        return "xfs"
+    if head[0x438:0x43A] == EXT_MAGIC:
+        return "ext4"
+    raise Refused(f"{device} holds neither XFS nor ext4")
+
+
+def _engine_name(site: Site, hash_: str) -> str:
+    middle = hostfiles.device_and_inode(f"{site.root}/{store.DRIVER}")
+    return f"docker-{middle}-{hash_}"
+
+
+def _mount(source: str, target: str, kind: str, flags: int, data: str) -> None:
+    texts = (source.encode(), target.encode(), kind.encode())
+    _libc_call("mount", *texts, ctypes.c_ulong(flags), data.encode())
+
+
+def _umount(point: Path) -> None:
+    with suppress(FileNotFoundError):
+        try:
+            _libc_call("umount2", str(point).encode(), 0)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            _libc_call("umount2", str(point).encode(), MNT_DETACH)
+
+
+def _libc_call(name: str, *arguments: object) -> None:
+    if getattr(_libc, name)(*arguments) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{name}: {os.strerror(number)}")
