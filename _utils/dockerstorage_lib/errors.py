@@ -38,6 +38,13 @@ class CommandTimedOut(CommandFailed):
         super().__init__(argv, None, f"no end within {timeout_seconds:g} s; killed")
 
 
+class Interrupted(DockerstorageError):
+    """Work was told to end before it was done."""
+
+    def __init__(self, operation: str) -> None:
+        super().__init__(f"{operation} was interrupted")
+
+
 class Unparsable(DockerstorageError):
     """A program or file said something this version does not understand."""
 

@@ -70,7 +70,7 @@ def weigh(plan: Plan, engine: Engine, site: Site) -> tuple[Plan, str]:
     pool_map = thintools.read_pool_map(site.pool)
     block_bytes = pool_map.data_block_sectors * 512
     groups = [
-        _devices(removal.seen, chains, site.root)
+        devices_of(removal.seen, chains, site.root)
         for removal, chains in zip(plan.remove, released, strict=True)
     ]
     freed = thinmap.freed_blocks(pool_map, groups)
@@ -94,7 +94,7 @@ def _chains_of_buildkit(plan: Plan, root: str) -> set[str]:
     return {chain for record, chain in snapshots.items() if chain and record not in doomed}
 
 
-def _devices(seen: objects.Object, chains: tuple[str, ...], root: str) -> list[int]:
+def devices_of(seen: objects.Object, chains: tuple[str, ...], root: str) -> list[int]:
     """Ids of the thin devices that go with an object and the layers it releases."""
     hashes = [store.layer_hash(root, chain) for chain in chains]
     if isinstance(seen, objects.Container):

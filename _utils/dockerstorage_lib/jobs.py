@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .errors import Interrupted
 from .lock import FOLDER, make_folder
 
 #: How often the record is written, and an event fired.
@@ -33,11 +34,17 @@ class Job:
     done_bytes: int = 0
     total_bytes: int = 0
     now: str = ""
+    cancelled: bool = False
     _began: float = field(default_factory=time.monotonic)
     _told: float = float("-inf")
 
     def advance(self, count: int) -> None:
-        """So many bytes more are done; tells at most once a second."""
+        """So many bytes more are done; tells at most once a second.
+
+        Raises Interrupted when the work is to end.
+        """
+        if self.cancelled:
+            raise Interrupted(self.operation)
         self.done_bytes += count
         if time.monotonic() - self._told >= INTERVAL_SECONDS:
             self.tell()
@@ -47,13 +54,16 @@ class Job:
         self.now = what
         self.advance(0)
 
+    def cancel(self) -> None:
+        """Make the work end at its next step."""
+        self.cancelled = True
+
     def tell(self) -> None:
         """Write the record and fire the event now."""
         self._told = time.monotonic()
         found = self.as_dict()
         self.file.seek(0)
-        self.file.truncate()
-        self.file.write(json.dumps(found))
+        self.file.write(json.dumps(found) + "\n")  # what is longer from before is not read
         self.file.flush()
         self.fire(found)
 
@@ -79,9 +89,11 @@ def running(
     """Work that ``listed`` shows until it ends, however it ends."""
     make_folder(folder)
     path = folder / f"job-{os.getpid()}-{time.monotonic_ns()}.json"
-    with path.open("w") as file:
+    new = path.with_suffix(".new")
+    with new.open("w") as file:
         # The kernel drops it when this process dies: what is not locked is not running.
         fcntl.flock(file, fcntl.LOCK_EX)
+        new.rename(path)
         job = Job(operation, subject, fire, file, now)
         try:
             job.tell()
@@ -99,7 +111,7 @@ def listed(folder: Path = FOLDER) -> list[dict[str, Any]]:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                found.append(json.load(file))
+                found.append(json.loads(file.readline()))
             else:
                 path.unlink()
     return sorted(found, key=lambda one: one["started_at"])

@@ -91,3 +91,28 @@ def prune_lines(result: Mapping[str, Any]) -> list[str]:
 def _bar(percent: float, width: int = 20) -> str:
     full = min(round(percent * width / 100), width)
     return "[" + "#" * full + "." * (width - full) + "]"
+
+
+def export_lines(result: Mapping[str, Any]) -> list[str]:
+    """What an export wrote, or would write."""
+    counts = ", ".join(
+        f"{len(result[kind])} {kind}" for kind in ("images", "containers", "volumes", "networks")
+    )
+    if result["test"]:
+        size = human_bytes(result["estimated_bytes"])
+        free = human_bytes(result["free_bytes"])
+        lines = [f"would write {counts} to {result['bundle']}: up to {size}, {free} free"]
+    else:
+        lines = [
+            f"wrote {counts} to {result['bundle']}: {human_bytes(result['bytes'])} for "
+            f"{human_bytes(result['plain_bytes'])}"
+        ]
+        if result["reused"]:
+            lines.append(f"{result['reused']} objects were there from an export that was cut")
+        lines += [
+            f"paused {name} for {seconds:g} s" for name, seconds in result["paused_seconds"].items()
+        ]
+    lines += [
+        f"~ not taken: {one['kind']} {one['name']}: {one['why']}" for one in result["not_taken"]
+    ]
+    return lines

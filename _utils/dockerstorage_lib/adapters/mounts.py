@@ -46,8 +46,12 @@ class LayerTree:
     whiteouts: str
 
 
-def run_private(function: Callable[[], T]) -> T:
-    """Call a function in a thread that has its own mount namespace; raises what it raises."""
+def run_private(function: Callable[[], T], interrupt: Callable[[], object]) -> T:
+    """Call a function in a thread that has its own mount namespace; raises what it raises.
+
+    interrupt is called when this thread is to end (Ctrl-C, a killed job), and is to make the
+    function end; it is waited for, so that it can clean up.
+    """
     outcome: list[T] = []
     failure: list[BaseException] = []
 
@@ -62,7 +66,12 @@ def run_private(function: Callable[[], T]) -> T:
 
     thread = threading.Thread(target=work, name="dockerstorage mounts")
     thread.start()
-    thread.join()
+    try:
+        thread.join()
+    except BaseException:
+        interrupt()
+        thread.join()
+        raise
     if failure:
         raise failure[0]
     return outcome[0]
