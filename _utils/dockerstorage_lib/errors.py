@@ -74,3 +74,12 @@ class EngineRefused(DockerstorageError):
         self.status = status
         self.message = message
         super().__init__(f"the engine answered {status}: {message}")
+
+
+class Damaged(DockerstorageError):
+    """Something that was read is not what its digest or its form says."""
+
+    def __init__(self, what: str, why: str) -> None:
+        self.what = what
+        self.why = why
+        super().__init__(f"{what} is damaged: {why}")
