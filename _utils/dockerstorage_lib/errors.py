@@ -77,7 +77,7 @@ class EngineRefused(DockerstorageError):
 
 
 class Damaged(DockerstorageError):
-    """Something that was read is not what its digest or its form says."""
+    """A file of a bundle is not what it should be: cut, altered, or made to do harm."""
 
     def __init__(self, what: str, why: str) -> None:
         self.what = what

@@ -34,6 +34,8 @@ _LINKS = "DOCKERSTORAGE.links"
 _SPARSE = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}
 _TIME = re.compile(rb"(-?)(\d{1,18})\.(\d{9})")
 _NUMBER = re.compile(rb"\d{1,19}")
+#: "%", "=", and bytes that are no UTF-8.
+_UNFIT = re.compile("[%=\udc80-\udcff]")
 _NO_ID = 2**32 - 1  # chown(2) takes it for "leave as it is"
 
 
@@ -70,11 +72,8 @@ def _records(entry: Entry) -> dict[str, str]:
 
 
 def _quote(name: str) -> str:
-    """A name without "=", which ends a keyword; as GNU tar does it."""
-    if name.isascii() and "%" not in name and "=" not in name:
-        return name
-    raw = name.encode("utf-8", "surrogateescape")
-    return "".join(f"%{b:02X}" if b >= 0x80 or b in b"%=" else chr(b) for b in raw)
+    """A name without "=", which ends a keyword, as GNU tar does it; and UTF-8 whatever it is."""
+    return _UNFIT.sub(lambda found: f"%{ord(found[0]) & 0xFF:02X}", name)
 
 
 def parse_records(data: bytes) -> dict[bytes, bytes]:
