@@ -593,7 +593,7 @@ def export(
             return export_job.carry_out(plan, connection, place, options, job, time.time)
 
 
-def verify(bundle, max_ratio=None, max_age=None, absent_ok=False, **kwargs):
+def verify(bundle, max_ratio=1000, max_age=None, absent_ok=False, **kwargs):
     """
     Check a bundle: every digest, every archive, and that nothing that is needed is missing.
 
@@ -608,7 +608,8 @@ def verify(bundle, max_ratio=None, max_age=None, absent_ok=False, **kwargs):
 
     Returns a dict: ``valid``; ``fresh``; ``damaged`` (each with ``file``, ``object``, ``why``);
     ``missing`` (sentences); ``not_taken`` (what the export left out, and why); ``id``,
-    ``created``, ``host``, ``counts``, ``bytes``, ``plain_bytes``. Fails if there is no bundle.
+    ``created`` (seconds since the epoch), ``host``, ``counts``, ``bytes``, ``plain_bytes``,
+    ``summary`` (lines to read). Fails if there is no bundle.
 
     CLI Example:
 
@@ -619,12 +620,13 @@ def verify(bundle, max_ratio=None, max_age=None, absent_ok=False, **kwargs):
     _no_unknown(kwargs)
     with _salt_errors():
         oldest = None if max_age is None else time.time() - policy.read_age(max_age, "max_age")
-        path = verification.read_path(bundle)
+        path = export_job.read_path("bundle", bundle)
         if absent_ok and not path.exists():
             return None
         with jobs_.running("verify", bundle, time.time(), _teller("verify", kwargs)) as job:
-            found = verification.verify(path, job, max_ratio)
-        return {**found, "fresh": oldest is None or found["created_at"] >= oldest}
+            found = verification.verify(path, job.reach, max_ratio)
+        found["fresh"] = oldest is None or found["created"] >= oldest
+        return {**found, "summary": summary.verify_lines(found)}
 
 
 def jobs():

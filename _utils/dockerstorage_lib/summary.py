@@ -116,3 +116,19 @@ def export_lines(result: Mapping[str, Any]) -> list[str]:
         f"~ not taken: {one['kind']} {one['name']}: {one['why']}" for one in result["not_taken"]
     ]
     return lines
+
+
+def verify_lines(found: Mapping[str, Any]) -> list[str]:
+    """What became of a bundle."""
+    counts = ", ".join(f"{count} {kind}" for kind, count in found["counts"].items())
+    word = "whole" if found["valid"] else "NOT whole"
+    lines = [
+        f"{found['bundle']} is {word}: {counts}; {human_bytes(found['bytes'])} for "
+        f"{human_bytes(found['plain_bytes'])}"
+    ]
+    lines += [f"! {one['object']}: {one['file']}: {one['why']}" for one in found["damaged"]]
+    lines += [f"! missing: {one}" for one in found["missing"]]
+    lines += [
+        f"~ not taken: {one['kind']} {one['name']}: {one['why']}" for one in found["not_taken"]
+    ]
+    return lines
