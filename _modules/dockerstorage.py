@@ -34,7 +34,6 @@ try:
         export_job,
         export_plan,
         gather,
-        jobs as jobs_,
         lock,
         policy,
         poolview,
@@ -50,6 +49,9 @@ try:
     from dockerstorage_lib import devices as devices_
     from dockerstorage_lib import export as export_
     from dockerstorage_lib import extend as extend_
+    from dockerstorage_lib import (
+        jobs as jobs_,
+    )
     from dockerstorage_lib import protect as protect_
     from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_

@@ -7,6 +7,8 @@ digest, extended attributes, link target, device numbers, which names are one fi
 file system of ROOT, as what is mounted in a container is not the container's.
 """
 
+# ruff: noqa: PTH, S103 - raw names and odd modes are what it is for
+
 import hashlib
 import json
 import os
@@ -79,7 +81,12 @@ def fill(root: str) -> None:
     os.chmod("rich/setuid", 0o6755)
     os.mkdir("rich/sticky")
     os.chmod("rich/sticky", 0o1777)
-    for name in (b"rich/new\nline", b"rich/\xff\xfe", "rich/ümläut €".encode(), b"rich/ " + b"n" * 200):
+    for name in (
+        b"rich/new\nline",
+        b"rich/\xff\xfe",
+        "rich/ümläut €".encode(),
+        b"rich/ " + b"n" * 200,
+    ):
         Path(os.fsdecode(name)).write_bytes(name)
     with open("rich/sparse", "wb") as file:
         file.truncate(64 << 20)
@@ -88,7 +95,11 @@ def fill(root: str) -> None:
     os.setxattr("rich/plain", "user.note", b"\x00\xffbinary\n=")
     os.setxattr("rich/deep", "trusted.note", b"a directory's")
     # cap_net_bind_service, as capabilities(7) has it in version 2
-    os.setxattr("rich/setuid", "security.capability", bytes.fromhex("0100000200040000000000000000000000000000"))
+    os.setxattr(
+        "rich/setuid",
+        "security.capability",
+        bytes.fromhex("0100000200040000000000000000000000000000"),
+    )
     os.utime("rich/plain", ns=(1_500_000_000_123_456_789, 1_400_000_000_987_654_321))
     os.utime("rich/absolute", ns=(1, 2), follow_symlinks=False)
     os.utime("rich/sticky", ns=(5, 7))
