@@ -7,8 +7,6 @@ digest, extended attributes, link target, device numbers, which names are one fi
 file system of ROOT, as what is mounted in a container is not the container's.
 """
 
-# ruff: noqa: PTH, S103 - raw names and odd modes are what it is for
-
 import hashlib
 import json
 import os
@@ -22,7 +20,7 @@ def show(root: str) -> None:
     device, files = os.lstat(root).st_dev, {}
     for folder, names in walk(root, device):
         for name in names:
-            path = os.path.join(folder, name)  # noqa: PTH118
+            path = os.path.join(folder, name)
             seen = os.lstat(path)
             if seen.st_dev == device and not stat.S_ISSOCK(seen.st_mode):
                 files[os.path.relpath(path, root)] = describe(path, seen)
@@ -39,7 +37,7 @@ def walk(root: str, device: int):  # type: ignore[no-untyped-def]
         yield folder, folders + names
         folders[:] = [
             one for one in folders
-            if os.lstat(os.path.join(folder, one)).st_dev == device  # noqa: PTH118
+            if os.lstat(os.path.join(folder, one)).st_dev == device
         ]  # fmt: skip
 
 
