@@ -68,12 +68,13 @@ class Archived:
 
     @contextmanager
     def open(self, entry: Entry) -> Iterator[BinaryIO]:
-        """The content of the entry that came last."""
+        """The content of the entry that came last, of which it is asked if it has any."""
         assert self._archive is not None
-        content = None
-        if self._now is not None and entry.path == self._now.name.removeprefix("./").strip("/"):
-            content = self._archive.extractfile(self._now)
-        yield content or io.BytesIO()  # type: ignore[misc]
+        assert self._now is not None
+        content = self._archive.extractfile(self._now)
+        assert content is not None
+        with content:
+            yield content  # type: ignore[misc]
 
 
 def _whiteout(path: str) -> str:
