@@ -118,26 +118,36 @@ def test_directories_that_are_as_before_are_told_only_above_a_change(tmp_path: P
     assert paths == ["", "a", "a/b", "a/b/c", "a/b/c/new"]
 
 
+def member(name: str, content: bytes | None = None, link: str = "") -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.type = tarfile.LNKTYPE if link else tarfile.DIRTYPE if content is None else b"0"
+    found.size, found.mode, found.linkname = len(content or b""), 0o750, link
+    return found
+
+
 def test_the_engines_stream_is_read_for_what_changed() -> None:
     raw = io.BytesIO()
+    files = {"bin": None, "bin/kept": b"k", "bin/other": b"o", "etc": None, "etc/a": b"new",
+             "etc/b": b"as before", "top": b"t"}  # fmt: skip
     with tarfile.open(fileobj=raw, mode="w") as archive:
-        for name, content in (("bin/", None), ("bin/kept", b"k"), ("etc/", None), ("etc/a", b"new"),
-                              ("etc/b", b"as before"), ("top", b"t")):  # fmt: skip
-            member = tarfile.TarInfo(name.rstrip("/"))
-            member.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
-            member.size, member.mode = len(content or b""), 0o750
-            archive.addfile(member, io.BytesIO(content or b""))
+        for name, content in files.items():
+            archive.addfile(member(name, content), io.BytesIO(content or b""))
+        archive.addfile(member("twin", link="bin/kept"))
+    data = raw.getvalue()
     changed = [("etc", False), ("etc/a", False), ("bin/gone", True), ("top", False)]
-    source = Archived([raw.getvalue()[i : i + 700] for i in range(0, len(raw.getvalue()), 700)],
-                      changed)  # fmt: skip
+    source = Archived(
+        lambda: [data[i : i + 700] for i in range(0, len(data), 700)], [*changed, ("twin", False)]
+    )
     found = {}
     for entry in source.entries():
         found[entry.path] = (entry.kind, b"")
         if entry.size:
             with source.open(entry) as file:
                 found[entry.path] = (entry.kind, file.read())
-    assert list(found) == ["", "bin", "bin/.wh.gone", "etc", "etc/a", "top"]
-    assert found["etc/a"] == ("file", b"new")
+    # What got another name comes along, though it did not change.
+    paths = ["", "bin", "bin/.wh.gone", "bin/kept", "etc", "etc/a", "top", "twin"]
+    assert list(found) == paths
+    assert (found["bin/kept"], found["etc/a"]) == (("file", b"k"), ("file", b"new"))
 
 
 def test_the_guardian_unpauses_what_was_not_done(tmp_path: Path) -> None:
