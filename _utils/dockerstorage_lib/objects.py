@@ -168,12 +168,21 @@ def read_container(found: Mapping[str, Any]) -> Container:
         state=state["Status"],
         used_at=max(map(read_time, times)),
         labels=dict(config.get("Labels") or {}),
-        volumes=tuple(
-            sorted(m["Name"] for m in found.get("Mounts") or () if m["Type"] == "volume")
-        ),
+        volumes=tuple(sorted(filter(None, map(_volume_name, found.get("Mounts") or ())))),
         networks=tuple(sorted(network for network in networks if network)),
         needs=tuple(sorted(_needs(host))),
     )
+
+
+def _volume_name(mount: Mapping[str, Any]) -> str:
+    """The volume that a container mounts, by its name or by the path of its content; empty if none.
+
+    The engine itself does not count the latter as a use.
+    """
+    if mount["Type"] == "volume":
+        return str(mount["Name"])
+    inside = re.search(r"/volumes/([^/]+)/_data(?:/|$)", mount.get("Source") or "")
+    return inside[1] if inside else ""
 
 
 def _needs(host: Mapping[str, Any]) -> set[str]:

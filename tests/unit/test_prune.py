@@ -92,6 +92,12 @@ def test_a_network_that_was_named_by_the_beginning_of_its_id_is_kept():
     assert removed(made, backend) == []
 
 
+def test_of_networks_with_one_name_none_goes_that_a_kept_container_may_mean():
+    web = container("web", labels=PROTECTED, networks=("back",))
+    same = [network("back", id="1" * 64), network("back", id="2" * 64)]
+    assert removed(web, *same) == []
+
+
 def test_each_of_several_labels_protects():
     things = [
         image("a", labels={"keep": ""}),
@@ -216,6 +222,15 @@ def test_the_newest_tags_of_each_repository_stay():
     ]
     assert sorted(removed(*things, keep_tags=2)) == ["a1", "none"]
     assert kept(*things, keep_tags=2)["b1"] == "among the newest 2 tags of reg:5000/app"
+
+
+def test_of_tags_created_at_one_time_the_last_arrived_is_the_newest():
+    # Reproducible builds are all created at the beginning of 1970.
+    things = [
+        image("old", tags=("app:9",), used_at=1.0),
+        image("new", tags=("app:10",), used_at=2.0),
+    ]
+    assert removed(*things, keep_tags=1) == ["old"]
 
 
 def test_age_counts_from_the_last_use():
