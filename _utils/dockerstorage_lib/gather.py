@@ -24,8 +24,12 @@ class Site:
 
 def read_site(info: Mapping[str, Any]) -> Site:
     """Read the engine's ``info`` document."""
-    status = dict(row for row in info.get("DriverStatus") or () if len(row) == 2)
-    return Site(info["DockerRootDir"], info["Driver"], status.get("Pool Name"))
+    return Site(info["DockerRootDir"], info["Driver"], driver_status(info).get("Pool Name"))
+
+
+def driver_status(info: Mapping[str, Any]) -> dict[str, str]:
+    """What the storage driver says of itself in the engine's ``info`` document."""
+    return dict(row for row in info.get("DriverStatus") or () if len(row) == 2)
 
 
 def read_inventory(engine: Engine, site: Site, with_cache: bool) -> objects.Inventory:

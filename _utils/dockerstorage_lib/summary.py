@@ -54,7 +54,7 @@ def pool_lines(pool: Mapping[str, Any] | None) -> list[str]:
     if pool is None:
         return ["no thin pool"]
     full = {"queue": "; when full, writes wait for a minute", "error": "; when full, writes fail"}
-    when_full = full.get(pool.get("when_full"), "")
+    when_full = full.get(pool.get("when_full") or "", "")
     lines = [f"pool {pool['name']} ({pool['kind']}): {pool['health']}{when_full}"]
     for name in ("data", "metadata"):
         share = pool[name]

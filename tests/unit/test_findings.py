@@ -9,6 +9,7 @@ from dockerstorage_lib.adapters.store import HiddenStore
 from dockerstorage_lib.devmapper import FailedTarget, parse_status, parse_table
 from dockerstorage_lib.findings import HEALTH, find_all
 from dockerstorage_lib.gather import Site
+from dockerstorage_lib.levels import level
 from dockerstorage_lib.lvm import Autoextension, parse_pools
 from dockerstorage_lib.poolview import (
     Pool,
@@ -16,7 +17,6 @@ from dockerstorage_lib.poolview import (
     configured_pools,
     configured_root,
     figures,
-    level,
 )
 from dockerstorage_lib.report import Sight
 
