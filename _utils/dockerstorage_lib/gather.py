@@ -115,7 +115,10 @@ def _devices(seen: objects.Object, chains: tuple[str, ...], root: str) -> list[i
 def _engine_size(
     seen: objects.Object, chains: tuple[str, ...], engine: Engine, site: Site
 ) -> int | None:
-    """What the engine believes an object frees; None if it would have to walk a volume for it."""
+    """What the engine believes an object frees; None if it would have to walk a volume for it.
+
+    None as well where nothing is known of the layers.
+    """
     if isinstance(seen, objects.Container):
         return engine.container_size(seen.id)
     if isinstance(seen, objects.Image) or (
@@ -123,5 +126,7 @@ def _engine_size(
         isinstance(seen, objects.CacheRecord) and seen.chain_id
     ):
         sizes = [store.layer_size(site.root, site.driver, chain) for chain in chains]
-        return sum(size for size in sizes if size is not None)
+        known = [size for size in sizes if size is not None]
+        # containerd's store keeps no sizes of layers; zero would be a promise.
+        return None if chains and not known else sum(known)
     return seen.size_bytes if isinstance(seen, objects.CacheRecord) else None

@@ -15,7 +15,8 @@ from .errors import Unparsable
 
 #: States in which a container's processes exist; all others are candidates for removal.
 ALIVE = frozenset({"running", "paused", "restarting", "removing"})
-PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none"})
+#: The last is swarm's, and often made by hand with settings of its own before a host joins.
+PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none", "docker_gwbridge"})
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"  # set by Docker 23 and later
 
 Labels = Mapping[str, str]
@@ -209,12 +210,14 @@ def read_image(listed: Mapping[str, Any], used_at: float, diff_ids: Iterable[str
 
 
 def real_names(names: Iterable[str] | None) -> tuple[str, ...]:
-    """The tags or digests of an image without the engine's ``<none>`` stand-ins."""
+    """The tags or digests of an image, each once, without the engine's ``<none>`` stand-ins."""
     return tuple(
         sorted(
-            name
-            for name in names or ()
-            if not name.endswith(":<none>") and not name.startswith("<none>@")
+            {
+                name
+                for name in names or ()
+                if not name.endswith(":<none>") and not name.startswith("<none>@")
+            }
         )
     )
 

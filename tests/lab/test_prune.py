@@ -260,6 +260,15 @@ def test_a_second_prune_is_told_who_runs(direct_host: Host) -> None:
     assert salt_call(direct_host.guest, "dockerstorage.prune", test=True)["plan"]["remove"]
 
 
+# The pool's metadata device becomes another one, and the kernel is made to write to it.
+BREAK_METADATA = """
+    set -- $(dmsetup table {pool}_tmeta)
+    dmsetup suspend --noflush {pool}; dmsetup suspend --noflush {pool}_tmeta
+    dmsetup load {pool}_tmeta --table "0 $2 TARGET"
+    dmsetup resume {pool}_tmeta; dmsetup resume {pool}
+    dmsetup message {pool} 0 "create_thin 4000" || true
+    timeout 10 dmsetup status {pool}
+"""
 SICK = {
     "read_only": """
         dmsetup suspend --noflush {pool}
@@ -267,22 +276,8 @@ SICK = {
         dmsetup resume {pool}
     """,
     # Every write of metadata fails: the kernel falls back to read-only and asks for a check.
-    "needs_check": """
-        set -- $(dmsetup table {pool}_tmeta)
-        dmsetup suspend --noflush {pool}; dmsetup suspend --noflush {pool}_tmeta
-        dmsetup load {pool}_tmeta --table "0 $2 flakey $4 $5 0 1000 1 error_writes"
-        dmsetup resume {pool}_tmeta; dmsetup resume {pool}
-        dmsetup message {pool} 0 "create_thin 4000" || true
-        timeout 10 dmsetup status {pool}
-    """,
-    "failed": """
-        set -- $(dmsetup table {pool}_tmeta)
-        dmsetup suspend --noflush {pool}; dmsetup suspend --noflush {pool}_tmeta
-        dmsetup load {pool}_tmeta --table "0 $2 error"
-        dmsetup resume {pool}_tmeta; dmsetup resume {pool}
-        dmsetup message {pool} 0 "create_thin 4000" || true
-        timeout 10 dmsetup status {pool}
-    """,
+    "needs_check": BREAK_METADATA.replace("TARGET", "flakey $4 $5 0 1000 1 error_writes"),
+    "failed": BREAK_METADATA.replace("TARGET", "error"),
 }
 
 

@@ -202,11 +202,14 @@ def test_every_device_has_its_owner(direct_host: Host) -> None:
 
 def test_a_device_of_nobody_is_found(direct_host: Host) -> None:
     """As a power cut leaves one: in the pool, and unknown to Docker."""
-    direct_host.guest.run("dmsetup message docker-thinpool 0 'create_thin 4242'")
-    devices = salt_call(direct_host.guest, "dockerstorage.devices")
-    direct_host.guest.run("dmsetup message docker-thinpool 0 'delete 4242'")
+    guest = direct_host.guest
+    salt_call(guest, "dmsetup.message", "docker-thinpool", "create_thin 4242")
+    devices = salt_call(guest, "dockerstorage.devices")
+    salt_call(guest, "dmsetup.message", "docker-thinpool", "delete 4242")
     (found,) = [d for d in devices if d["owner"]["kind"] == "nobody"]
     assert (found["device_id"], found["hash"], found["mapped_bytes"]) == (4242, None, 0)
+    later = salt_call(guest, "dockerstorage.devices")
+    assert "nobody" not in {device["owner"]["kind"] for device in later}
 
 
 def test_mounts_of_running_containers_are_found(direct_host: Host) -> None:

@@ -163,6 +163,7 @@ def test_an_image_from_before_the_epoch():
         (["<none>@sha256:00"], ()),
         (["app:<none>", "b:1", "a:1"], ("a:1", "b:1")),
         (["app@sha256:00"], ("app@sha256:00",)),
+        (["app@sha256:00", "app@sha256:00"], ("app@sha256:00",)),  # of containerd's store
     ],
 )
 def test_stand_ins_are_no_names(names, expected):

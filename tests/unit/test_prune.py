@@ -284,6 +284,7 @@ def test_an_unprotected_container_s_volume_lives_as_long_as_it(state):
         network("bridge"),
         network("host"),
         network("none"),
+        network("docker_gwbridge"),
         network("mesh", scope="swarm"),
         network("mesh", ingress=True),
         network("settings", config_only=True),
