@@ -55,9 +55,13 @@ def _image(engine: Engine, site: Site, listed: Mapping[str, Any]) -> objects.Ima
     facts = store.image_facts(site.root, site.driver, listed["Id"])
     if facts is None:  # another image store (containerd's): ask the engine
         found = engine.image(listed["Id"]) or {}
-        # Its list lacks the labels in some releases.
+        # Its list lacks parents, and in some releases labels.
         labels = (found.get("Config") or {}).get("Labels") or {}
-        listed = {**listed, "Labels": {**labels, **(listed.get("Labels") or {})}}
+        listed = {
+            **listed,
+            "ParentId": listed.get("ParentId") or found.get("Parent"),
+            "Labels": {**labels, **(listed.get("Labels") or {})},
+        }
         tagged = (found.get("Metadata") or {}).get("LastTagTime")
         diff_ids = tuple((found.get("RootFS") or {}).get("Layers") or ())
         facts = (diff_ids, max(objects.read_time(tagged), float(listed["Created"])))

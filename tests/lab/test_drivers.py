@@ -50,7 +50,7 @@ set -e
 work=$(mktemp -d); cd $work
 mkdir -p root/bin; cp /bin/busybox root/bin/sleep
 tar -C root -c . | docker import -c 'CMD ["sleep", "1000000"]' - c/base:1
-for name in kept used unused run; do
+for name in kept raised used unused run; do
     printf 'FROM c/base:1\nCOPY root/bin/sleep /%s\n' $name > Dockerfile
     test $name != kept || echo 'LABEL protected=true' >> Dockerfile
     DOCKER_BUILDKIT=1 docker build -q -t c/$name:1 .
@@ -76,6 +76,7 @@ def test_images_in_containerds_store(fresh_newer_host: Host) -> None:
     assert "io.containerd.snapshotter.v1" in host.docker("info", "-f", "{{json .DriverStatus}}")
     host.guest.run(CONTAINERD, timeout=180)
     assert salt_call(host.guest, "dockerstorage.report")["pool"] is None
+    raised = salt_call(host.guest, "dockerstorage.protect", "c/raised:1")[0]
     before = world.state(host)
     planned = salt_call(host.guest, "dockerstorage.prune", volumes="all", test=True)
     assert world.state(host) == before
@@ -85,11 +86,14 @@ def test_images_in_containerds_store(fresh_newer_host: Host) -> None:
     (unused,) = [item for item in done["removed"] if item["name"] == "c/unused:1"]
     assert unused["bytes"] is None  # not known there; 0 would be wrong
     left = world.names(host)
-    assert left["image"] == {"c/kept:1", "c/used:1", "c/run:1", "other.test/run:2"}
+    tags = {"c/kept:1", "c/raised:1", "c/used:1", "c/run:1", "other.test/run:2"}
+    assert left["image"] == {*tags, raised["old_id"]}
+    lowered = salt_call(host.guest, "dockerstorage.unprotect", "c/raised:1")[0]
+    assert (lowered["changed"], lowered["new_id"]) == (True, raised["old_id"])
     assert left["container"] == {"running", "stopped"}
     host.docker("start", "stopped")
     again = salt_call(host.guest, "dockerstorage.prune", volumes="all", test=True)
-    assert again["plan"]["remove"] == []
+    assert [item["name"] for item in again["plan"]["remove"]] == ["c/raised:1"]
 
 
 def test_what_needs_a_pool_says_so(host: Host) -> None:

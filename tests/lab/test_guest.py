@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +33,17 @@ def test_an_unchanged_recipe_costs_nothing() -> None:
     started = time.monotonic()
     build.ensure()
     assert time.monotonic() - started < 2
+
+
+def test_a_changed_recipe_gets_images_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build.recipe_hash()
+    copy = Path(shutil.copytree(cache.LAB, tmp_path / "lab", ignore=shutil.ignore_patterns(".*")))
+    monkeypatch.setattr(cache, "LAB", copy)
+    assert build.recipe_hash() == before
+    (copy / "recipe.py").write_text((copy / "recipe.py").read_text() + "# more\n")
+    assert build.recipe_hash() != before
 
 
 def test_run_gives_output_status_and_input(machine: Guest) -> None:
