@@ -134,6 +134,7 @@ def read_tar(
         try:
             found = _next(source)
             if found is None:
+                check.end()
                 return
             entry, content = found
             check.entry(entry)
@@ -199,6 +200,11 @@ class _Check:
             self._link(entry)
         elif entry.links:
             self._linkable[entry.path] = entry.links
+
+    def end(self) -> None:
+        """Nothing at all is no tree."""
+        if self._last is None:
+            raise ValueError("it has no root")
 
     def _parent(self, entry: Entry) -> None:
         above = parent(entry.path)

@@ -5,7 +5,6 @@ import os
 import socket
 import stat
 import subprocess
-import sys
 import tarfile
 
 import pytest
@@ -14,7 +13,7 @@ from dockerstorage_lib.adapters import tree
 from dockerstorage_lib.errors import Refused
 from dockerstorage_lib.tree import Entry, order
 from dockerstorage_lib.treetar import read_tar, write_tar
-from tests.unit.trees import everything, look, tar_of, untar
+from tests.unit.trees import everything, look, run_in_mount_namespace, tar_of, untar
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="only root can make device nodes and give files to others"
@@ -103,15 +102,6 @@ print([one.path for one in tree.walk(".", cross_mounts=True)])'
         "['', 'point'] [('point', 'another file system is mounted there')]",
         "['', 'point', 'point/secret']",
     ]
-
-
-def run_in_mount_namespace(script):
-    library = tree.__file__.rpartition("/dockerstorage_lib")[0]
-    environment = os.environ | {"PYTHONPATH": library}
-    argv = ["unshare", "-m", "sh", "-c", script, sys.executable]
-    done = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 def test_a_file_that_changes_while_it_is_read_gives_a_whole_tar(tmp_path):

@@ -7,6 +7,7 @@ for the kernel and text with surrogate escapes for us, whatever the locale.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 from pathlib import Path
@@ -35,7 +36,9 @@ def open_root(root: Path | int) -> int:
 
 
 def open_in(folder: int, name: str) -> int:
-    """Open a directory in another; OSError if it is a link or anything else."""
+    """Open a directory in another; OSError if it is a link or anything else, or leads out."""
+    if name in ("", ".", ".."):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
     return os.open(raw(name), _OPEN, dir_fd=folder)
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from ..errors import BadInput, Refused
 from ..sparse import Content
-from ..tree import OPAQUE, Entry, deleted, is_whiteout, name, parent
+from ..tree import OPAQUE, Entry, check_path, deleted, is_whiteout, name, parent
 from . import directories
 from .directories import Chain, proc_path, raw
 
@@ -65,6 +65,12 @@ class _Restore:
         if not entry.path:
             self._enter_root(entry)
             return
+        try:
+            check_path(entry.path)
+            if entry.kind == "hardlink":
+                check_path(entry.target)
+        except ValueError as error:
+            raise Refused(str(error)) from None
         self._leave_to(parent(entry.path), entry.path)
         if self._whiteouts and is_whiteout(entry.path):
             self._delete(entry.path)
@@ -92,7 +98,7 @@ class _Restore:
     def _leave_to(self, path: str, child: str) -> None:
         while self._entered and self._entered[-1].path != path:
             self._leave()
-        if not self._entered or name(child) in ("", ".", ".."):
+        if not self._entered:
             raise Refused(f"{child!r} does not follow the directory that it lies in")
 
     def _leave(self) -> None:

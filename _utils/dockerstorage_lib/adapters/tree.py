@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..errors import Refused
-from ..tarheader import MAX_DEPTH
-from ..tree import OPAQUE, WHITEOUT, Entry
+from ..tree import MAX_DEPTH, OPAQUE, WHITEOUT, Entry
 from . import directories
 from .directories import Chain, raw, text
 from .restore import restore
