@@ -324,7 +324,7 @@ def python_tar(members):
     return whole[: len(whole.rstrip(b"\0")) + 511 & ~511] + bytes(1024) if members else whole
 
 
-@given(MEMBERS, st.sampled_from([None, "remove"]), st.booleans())
+@given(MEMBERS, st.sampled_from([None, "remove", "overlay"]), st.booleans())
 @example([("a", tarfile.SYMTYPE, "/tmp/x", b"", False), ("a/b", tarfile.REGTYPE, "", b"x", False)],
          None, True)  # fmt: skip
 @settings(max_examples=300, deadline=None)
