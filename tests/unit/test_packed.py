@@ -75,6 +75,13 @@ def test_what_a_cut_run_left_is_written_anew(tmp_path):
     assert not (tmp_path / record.path).is_symlink()
 
 
+@pytest.mark.parametrize("path", ["../x.zst", "/x", "a/../../x", ""])
+def test_nothing_is_written_outside_of_the_bundle(tmp_path, path):
+    with pytest.raises(Refused):
+        packed.Packer(tmp_path / "bundle", path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_flipped_bit_and_every_cut_is_found(tmp_path):
     record = pack(tmp_path, b"some content" * 20)
     file = tmp_path / record.path
@@ -205,6 +212,17 @@ def test_progress_counts_the_bytes_of_the_file(tmp_path):
     record, seen = pack(tmp_path), []
     packed.check(tmp_path, record, on_read=seen.append)
     assert sum(seen) == record.bytes
+
+
+def test_who_hears_of_progress_may_stop_it(tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop(count):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        packed.check(tmp_path, pack(tmp_path), on_read=stop)
 
 
 def test_small_reads_see_it_all(tmp_path):

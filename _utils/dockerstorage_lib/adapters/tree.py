@@ -6,17 +6,17 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from ..errors import Refused
-from ..tarheader import MAX_DEPTH
-from ..tree import OPAQUE, WHITEOUT, Entry
+from ..tree import MAX_DEPTH, OPAQUE, WHITEOUT, Entry
 from . import directories
 from .base import Base
 from .directories import Chain, raw, text
+from .opener import opener
 from .restore import restore
 
 __all__ = ["opener", "restore", "walk"]
@@ -32,7 +32,6 @@ _KINDS = {
     stat.S_IFCHR: "character",
     stat.S_IFBLK: "block",
 }
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: What the overlay file system keeps for itself; the kernel's documentation "overlayfs".
 _OVERLAY = ("trusted.overlay.", "user.overlay.")
 _MOVED = {f"{prefix}{what}" for prefix in _OVERLAY for what in ("redirect", "metacopy")}
@@ -235,9 +234,21 @@ class _Walk:
         for one in sorted(names):
             if self._rules.whiteouts == "overlay" and one in _MOVED:
                 raise Refused(f"{path}: overlayfs keeps a part of it elsewhere ({one})")
-            if not one.startswith(self._rules.without_xattrs or ("\0",)):
+            if one.startswith(self._rules.without_xattrs):
+                continue
+            with _ignored(errno.ENODATA):  # removed meanwhile
                 found[text(os.fsencode(one))] = os.getxattr(place, one, follow_symlinks=follow)
         return found
+
+
+@contextmanager
+def _ignored(number: int) -> Iterator[None]:
+    """Let one error of the system pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != number:
+            raise
 
 
 def _deletions(folder: int) -> Iterator[str]:
@@ -259,38 +270,3 @@ def _is_opaque(folder: int) -> bool:
         except OSError:  # it has none
             continue
     return False
-
-
-def opener(root: Path | int) -> Callable[[Entry], AbstractContextManager[BinaryIO]]:
-    """What opens the files of a tree, never through a link.
-
-    It raises FileNotFoundError if there is no such file any more, whatever took its place.
-    """
-    chain = Chain(root)
-
-    def open_entry(entry: Entry) -> AbstractContextManager[BinaryIO]:
-        above, _, name = entry.path.rpartition("/")
-        try:
-            descriptor = _open(chain.go(above), name)
-        except OSError as error:
-            if (
-                isinstance(error, (FileNotFoundError, NotADirectoryError))
-                or error.errno == errno.ELOOP
-            ):
-                raise FileNotFoundError(entry.path) from None
-            raise
-        file = os.fdopen(descriptor, "rb", buffering=0)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            file.close()
-            raise FileNotFoundError(entry.path)
-        return cast(BinaryIO, file)
-
-    return open_entry
-
-
-def _open(folder: int, name: str) -> int:
-    try:
-        # A backup is no use of a file that its owner should see.
-        return os.open(raw(name), _FILE | os.O_NOATIME, dir_fd=folder)
-    except PermissionError:
-        return os.open(raw(name), _FILE, dir_fd=folder)
