@@ -191,16 +191,15 @@ def test_memory_stays_flat_and_jobs_shows_the_work(direct: Host) -> None:
     direct.docker("volume", "create", "vol-large")
     folder = direct.inspect("volume", "vol-large")["Mountpoint"]
     direct.guest.run(f"head -c 300M /dev/urandom > {folder}/large", timeout=60)
-    argv = [PYTHON, "/src/tests/lab/exporter.py", f"{PLACE}/large"]
-    running = direct.guest.start(argv)
-    direct.guest.run(
-        "until grep -qs vol-large /run/dockerstorage/job-*.json; do sleep 0.1; done", timeout=90
-    )
-    direct.guest.run("pkill -STOP -f '[e]xporter.py'")
+    stop = "stop=volume vol-large"
+    running = direct.guest.start([PYTHON, "/src/tests/lab/exporter.py", f"{PLACE}/large", stop])
+    stopped = "until ps -eo stat=,args= | grep -q '^T.*[e]xporter.py'; do sleep 0.2; done"
+    direct.guest.run(stopped, timeout=90)
     (job,) = salt_call(direct.guest, "dockerstorage.jobs")
     direct.guest.run("pkill -CONT -f '[e]xporter.py'")
     assert (job["operation"], job["subject"]) == ("export", f"{PLACE}/large")
     assert 0 < job["done_bytes"] <= job["total_bytes"]
+    assert job["now"] == "volume vol-large"
     found = json.loads(running.wait(timeout=120).stdout)
     assert found["peak_mib"] < 200
     assert salt_call(direct.guest, "dockerstorage.jobs") == []
