@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,10 +19,10 @@ PLACE = "/srv/bundles"
 KILLS = 10
 
 
-@pytest.fixture(scope="module", params=["direct", "overlay"])
-def rich(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """Hosts with objects that are hard to carry."""
-    host = prepared.open_host(request.param, f"rich-{request.param}")
+@contextmanager
+def opened(kind: str) -> Iterator[Host]:
+    """A host with objects that are hard to carry."""
+    host = prepared.open_host(kind, f"rich-{kind}")
     with host.guest:
         richhost.enrich(host)
         host.guest.run(f"mkdir -p {PLACE}")
@@ -29,11 +30,23 @@ def rich(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def direct(rich: Host) -> Host:
-    """Only the devicemapper one: what does not depend on the driver is tested once."""
-    if rich.kind != "direct":
-        pytest.skip("tested on the devicemapper host")
-    return rich
+def direct() -> Iterator[Host]:
+    """On devicemapper; what does not depend on the driver is tested on it alone."""
+    with opened("direct") as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def overlay() -> Iterator[Host]:
+    with opened("overlay") as host:
+        yield host
+
+
+@pytest.fixture(params=["direct", "overlay"])
+def rich(request: pytest.FixtureRequest) -> Host:
+    """Both, one after the other."""
+    host: Host = request.getfixturevalue(request.param)
+    return host
 
 
 def run(host: Host, dest: str, *words: str) -> dict[str, Any]:
