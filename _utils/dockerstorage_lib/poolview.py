@@ -42,6 +42,13 @@ def configured_root(data_root: str | None, config: Mapping[str, Any]) -> str:
 
 def find_pool_name(data_root: str | None = None) -> str | None:
     """The active pool of Docker, without asking the engine; None if none is found."""
+    names = pool_names(data_root)
+    active = dmsetup.status("thin-pool") if names else {}
+    return next((name for name in names if name in active), None)
+
+
+def pool_names(data_root: str | None = None) -> list[str]:
+    """What Docker's pool may be called, active or not, by its configuration and its store."""
     config = hostfiles.daemon_config()
     root = configured_root(data_root, config)
     names = []
@@ -54,8 +61,7 @@ def find_pool_name(data_root: str | None = None) -> str | None:
             names.append(value.strip().rpartition("/")[2])
     if store.managed_device(root):
         names.append("docker-thinpool")
-    active = dmsetup.status("thin-pool") if names else {}
-    return next((name for name in names if name in active), None)
+    return names
 
 
 def read_pool(site: Site, unseen: list[tuple[str, str]]) -> Pool | None:

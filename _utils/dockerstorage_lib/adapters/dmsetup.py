@@ -77,6 +77,11 @@ def message(name: str, sector: int, text: str) -> str:
     return _dmsetup("message", name, str(sector), text).strip()
 
 
+def remove(name: str) -> None:
+    """Remove a device that nobody has open (the kernel sees to that); raises CommandFailed."""
+    _dmsetup("remove", name)
+
+
 def wait_event(name: str, event_number: int, timeout_seconds: float) -> bool:
     """Wait until a device's event number passes the one given; False when time ran out."""
     argv = ["dmsetup", "wait", "--noflush", name, str(event_number)]
