@@ -10,7 +10,7 @@ from . import extend, poolview, report
 from .adapters import dmsetup, lvm, processes, services, store, thintools
 from .adapters.engine import Engine
 from .adapters.processes import Process
-from .devmapper import METADATA_BLOCK_BYTES, Status, ThinPoolStatus, ThinTable
+from .devmapper import METADATA_BLOCK_BYTES, ThinPoolStatus, ThinTable
 from .errors import EngineUnreachable, Refused
 from .lvm import ThinPoolVolume
 from .recovery import ANSWERS, HANGS, INACTIVE, STOPPED, Deferred, Node, Situation
@@ -134,27 +134,37 @@ def find(
             f"Docker's storage driver is {site.driver or 'not known'}, by its configuration and by "
             f"what lies in {site.root}: it has no thin pool to recover"
         )
-    wanted = [pool] if pool else [*poolview.pool_names(data_root), *_pools_below_docker()]
-    volumes = lvm.thin_pools()
-    active = dmsetup.status("thin-pool")
-    for volume in sorted(volumes, key=lambda one: not one.active):
-        if volume.dm_name in wanted or volume.full_name in wanted:
-            return Host(
-                site.root, _active_name(volume, active), volume.full_name, connect, spare_devices
-            )
-    loop = next((name for name in wanted if name.endswith("-pool")), None)
-    if loop is not None and poolview.loop_files(site.root):
+    known = [*poolview.pool_names(data_root), *_pools_below_docker()]
+    volumes = sorted(lvm.thin_pools(), key=lambda one: not one.active)
+    found = _first(volumes, known)
+    if pool is not None:
+        given = _first(volumes, [pool])
+        if found is not None and given != found:
+            # The steps end Docker's daemon, which is no remedy for another's pool.
+            raise Refused(f"pool: {pool} is not Docker's pool, which is {found.full_name}")
+        found = given
+    if found is not None:
+        name = _active_name(found)
+        return Host(site.root, name, found.full_name, connect, spare_devices)
+    loop = next((name for name in known if DOCKERS.match(name)), None)
+    if loop is not None and pool in (None, loop) and poolview.loop_files(site.root):
         return Host(site.root, loop, None, connect, spare_devices)
     raise Refused(
-        f"no thin pool of Docker is found (looked for: {', '.join(wanted) or 'nothing'}); give its "
-        "name: pool=<vg>/<pool>"
+        f"no thin pool of Docker is found (looked for: {pool or ', '.join(known) or 'nothing'}); "
+        "give its name: pool=<vg>/<pool>"
     )
 
 
-def _active_name(volume: ThinPoolVolume, active: dict[str, list[Status]]) -> str:
+def _first(volumes: list[ThinPoolVolume], names: list[str]) -> ThinPoolVolume | None:
+    """The first pool of LVM that goes by one of those names."""
+    wanted = {name.removesuffix("-tpool") for name in names}
+    return next((one for one in volumes if {one.dm_name, one.full_name} & wanted), None)
+
+
+def _active_name(volume: ThinPoolVolume) -> str:
     # With LVM thin volumes in it, the pool's own device has "-tpool" behind its name.
     name = f"{volume.dm_name}-tpool"
-    return name if name in active else volume.dm_name
+    return name if name in dmsetup.status("thin-pool") else volume.dm_name
 
 
 def _pools_below_docker() -> list[str]:
