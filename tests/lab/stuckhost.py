@@ -12,8 +12,10 @@ POOL = "docker-thinpool"
 UNGUARDED = "dm.min_free_space=0%"
 # A device that somebody has open when its container goes stays, marked as deleted.
 DEFER = r"""set -e
-docker run -d --name doomed --net=none lab/base:1 sh -c 'dd if=/dev/zero of=/data/x bs=1M count=32; sync; sleep 9999' >/dev/null
-until docker exec doomed test -s /data/x; do sleep 0.2; done; sleep 1; docker exec doomed sync
+write='dd if=/dev/zero of=/data/x bs=1M count=32; sync; sleep 9999'
+docker run -d --name doomed --net=none lab/base:1 sh -c "$write" >/dev/null
+until docker exec doomed ls /data/x > /dev/null 2>&1; do sleep 0.2; done
+sleep 1; docker exec doomed sync
 hash=$(docker inspect -f '{{.GraphDriver.Data.DeviceName}}' doomed)
 setsid sleep 9999 < /dev/mapper/$hash > /dev/null 2>&1 &
 echo $! > /run/holder
@@ -76,7 +78,7 @@ PRECIOUS = ("web", "kept-web")
 def precious(host: Host) -> dict[str, Any]:
     """Give running containers data of their own; all that must be there afterwards."""
     for name in PRECIOUS:
-        host.docker("exec", name, "sh", "-c", "head -c 3000000 /dev/urandom > /data/p; sync")
+        host.docker("exec", name, "sh", "-c", "head -c 3000000 /dev/urandom > /precious; sync")
     return precious_now(host)
 
 
@@ -86,7 +88,7 @@ def precious_now(host: Host) -> dict[str, Any]:
     del state["pool"]
     state["containers"] = [row for row in state["containers"] if " waiter " not in row]
     for name in ("web", "kept-web"):
-        digest = f"docker cp {name}:/data/p - | tar -xO | sha256sum"
+        digest = f"docker cp {name}:/precious - | tar -xO | sha256sum"
         state[f"data of {name}"] = host.guest.run(digest).stdout
     image = "docker run --rm --net=none lab/app:2 cat /a /b | sha256sum"
     state["data of an image"] = host.guest.run(image).stdout
@@ -98,12 +100,12 @@ def outside(host: Host) -> str:
     return host.guest.run(
         "dmsetup table; dmsetup status --noflush; cat /proc/1/mountinfo; lvs -a docker 2>/dev/null;"
         "systemctl show -p ActiveState,MainPID docker.socket docker.service;"
-        "ls -R /var/lib/dockerstorage /var/lib/docker/devicemapper 2>/dev/null"
+        "ls /var/lib/dockerstorage* /var/lib/docker/devicemapper/metadata 2>/dev/null; true"
     ).stdout
 
 
 def hang_on_full_pool(host: Host, deferred: bool = False) -> None:
-    """Fill the pool and let the daemon wait for room; deferred: with a device it could not delete."""
+    """Fill the pool and let the daemon wait for room; deferred: with a device left to delete."""
     settings = json.loads(host.guest.run(["cat", DAEMON_JSON]).stdout)
     settings["storage-opts"].append(UNGUARDED)
     host.stop_docker()
@@ -134,7 +136,7 @@ def mend_metadata(host: Host) -> None:
 
 
 def kill_daemon_and_a_container(host: Host, name: str) -> None:
-    """The daemon dies, its containers live on but for one, whose mount is left, in two namespaces."""
+    """The daemon dies, its containers live on but for one, whose mounts are left."""
     host.guest.run(KILL, env={"NAME": name})
 
 
