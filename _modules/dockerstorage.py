@@ -3,9 +3,9 @@ Keep a Docker host's storage healthy
 ====================================
 
 See what fills the host (``report``, ``pool``, ``devices``), remove what nobody needs without
-touching what is protected (``prune``), protect images (``protect``, ``unprotect``), keep the pool from
-filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), and bring back a host that is stuck on it
-(``recover``).
+touching what is protected (``prune``), protect images (``protect``, ``unprotect``), keep the pool
+from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), and bring back a host that is
+stuck on it (``recover``).
 
 :depends: the Python packages ``docker`` and ``sh``
 :configuration: every key of minion config or pillar is optional:

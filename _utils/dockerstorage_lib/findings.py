@@ -27,8 +27,8 @@ HEALTH = {
     "failed": Finding(
         "pool_failed",
         "The kernel gave the thin pool up: it can be neither read nor written.",
-        "Mend the disk below, then run dockerstorage.recover: it repairs the metadata and keeps the "
-        "old. Prune cannot help.",
+        "Mend the disk below, then run dockerstorage.recover: it repairs the metadata and keeps "
+        "the old. Prune cannot help.",
     ),
     "needs_check": Finding(
         "pool_needs_check",

@@ -13,7 +13,9 @@ PATIENCE = 4
 
 
 def recover(host: Host, *calls: dict[str, Any]) -> list[dict[str, Any]]:
-    wanted = ((RECOVER, [], {"patience": PATIENCE, **one}) for one in calls)
+    wanted: list[tuple[str, list[Any], dict[str, Any]]] = [
+        (RECOVER, [], {"patience": PATIENCE, **one}) for one in calls
+    ]
     return salt_calls(host.guest, *wanted)
 
 
