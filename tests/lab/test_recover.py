@@ -44,7 +44,7 @@ def test_a_daemon_that_hangs_on_a_full_pool(fresh_direct_host: Host) -> None:
 
     done, again = recover(host, {}, {})
     assert (steps(done), done["recovered"]) == (["extend", "verify"], True)
-    assert done["after"]["data"]["percent"] <= 60
+    assert done["after"]["data"]["percent"] < 75
     assert (planned(again), again["recovered"]) == ([], True)
     assert stuckhost.precious_now(host) == seen
     # Who waited for room goes on.
