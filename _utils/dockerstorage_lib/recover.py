@@ -23,6 +23,8 @@ HELP = {
     "end_containers": "End those processes, or boot the host",
     "unmount": "End what uses it (fuser -m), or boot the host",
     "remove_nodes": "See 'dmsetup info' and 'fuser' of the device, or boot the host",
+    "release_snapshot": "See what reads the pool's metadata (thin_dump, thin_ls), and wait for it",
+    "delete_deferred": "Give the volume group a disk (dockerstorage.extend device=/dev/...)",
     "deactivate": "See 'dmsetup ls --tree' for what lies on the pool, or boot the host",
     "grow_metadata": "Give the volume group a disk (vgextend), for metadata and its spare",
     "repair": "The old metadata is in place, unchanged. Give the volume group room for a larger "

@@ -135,6 +135,8 @@ class Steps:
             dmsetup.message(seen.pool, 0, f"delete {one.device_id}")
             file.unlink()
             count += 1
+        if not count:
+            raise Refused("none of them can be deleted: they are in use")
         return f"{count} of {len(seen.deferred)} deleted; copies of their metadata files are kept"
 
     def _deactivate(self, seen: Situation) -> str:

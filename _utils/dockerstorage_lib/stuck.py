@@ -44,7 +44,12 @@ class Host:
         if alive is not None and not self.repair_begun:
             self.used_metadata_bytes = alive.used_metadata_blocks * METADATA_BLOCK_BYTES
         nodes = tuple(self._nodes()) if status is not None else ()
-        busy = {node.device_id for node in nodes if node.container_pids}
+        # What more than mounts holds: a container, or somebody who has it open.
+        busy = {
+            node.device_id
+            for node in nodes
+            if node.container_pids or (node.open_count and not node.mounts)
+        }
         volume = extend.find_volume(self.volume) if self.volume else None
         return Situation(
             pool=self.pool,

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dockerstorage_lib.recover import HELP
+from dockerstorage_lib.recover_steps import Steps
 from dockerstorage_lib.recovery import (
     ANSWERS,
     HANGS,
@@ -160,3 +162,12 @@ def test_it_never_does_what_it_must_not(seen):
             assert FOREIGN.name not in step.what
         if step.name == "release_snapshot":
             assert not seen.snapshot_readers
+
+
+def test_every_step_can_be_taken_and_its_failure_helped():
+    names = {
+        "extend", "release_snapshot", "end_daemon", "end_containers", "unmount", "remove_nodes",
+        "delete_deferred", "deactivate", "grow_metadata", "repair", "activate", "start_daemon",
+    }  # fmt: skip
+    assert {name for name in names if hasattr(Steps, f"_{name}")} == names
+    assert set(HELP) == names | {"verify"}
