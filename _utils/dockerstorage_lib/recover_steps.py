@@ -27,6 +27,8 @@ CLEARING = 'global{thin_check_options=["-q","--clear-needs-check-flag"]}'
 #: A killed process that does not wait in the kernel ends at once.
 KILL_SECONDS = 5.0
 CONTAINER_SECONDS = 10.0
+#: A daemon with many containers takes its time to start.
+START_SECONDS = 120.0
 
 
 class Steps:
@@ -203,10 +205,10 @@ class Steps:
             raise Refused(f"{_pids(left)} of the killed daemon is still there: {_where(left)}")
         self._host.killed.clear()
         services.start()
-        deadline = time.monotonic() + 2 * self._patience
+        deadline = time.monotonic() + START_SECONDS
         while self._host.daemon() != ANSWERS:
             if time.monotonic() > deadline:
-                raise Refused(f"it does not answer within {2 * self._patience:g} s")
+                raise Refused(f"it does not answer within {START_SECONDS:g} s")
             time.sleep(0.5)
         return "it answers"
 

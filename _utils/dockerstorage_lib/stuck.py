@@ -54,7 +54,7 @@ class Host:
         return Situation(
             pool=self.pool,
             volume=self.volume,
-            health=INACTIVE if status is None else status.health,
+            health=self._inactive() if status is None else status.health,
             data_percent=alive.data_percent if alive else 0.0,
             metadata_percent=alive.metadata_percent if alive else 0.0,
             daemon=self.daemon(),
@@ -83,6 +83,11 @@ class Host:
         except EngineUnreachable:
             return HANGS
         return ANSWERS
+
+    def _inactive(self) -> str:
+        # Docker would wait in vain for such a pool of loop-lvm when it starts; LVM checks its own.
+        marked = self.volume is None and store.loop_metadata_needs_check(self.root)
+        return "needs_check" if marked else INACTIVE
 
     def _nodes(self) -> Iterator[Node]:
         known = dmsetup.devices()
@@ -117,7 +122,7 @@ class Host:
                 yield Deferred(record.hash, record.device_id)
 
     def _metadata_error(self, health: str) -> str | None:
-        if health in SICK and not self._read:
+        if health in SICK and not self._read and self.volume is not None:
             number = dmsetup.pool_table(self.pool).metadata_device
             self.metadata_error, self._read = thintools.why_unreadable(number), True
         return self.metadata_error

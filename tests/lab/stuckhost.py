@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.lab.cache import REPO
 from tests.lab.hosts import DAEMON_JSON, DATA_ROOT, Host
+
+CONTAINERS = f"{DATA_ROOT}/containers"
 
 POOL = "docker-thinpool"
 #: With it Docker goes on to make containers in a full pool, as releases before 1.13 did.
@@ -65,12 +68,34 @@ setsid unshare -m --propagation private sleep 9999 > /dev/null 2>&1 &
 sleep 0.5
 init=$(docker inspect -f '{{.State.Pid}}' $NAME)
 pid=$(cat /run/docker.pid)
-systemctl stop docker.socket
-kill -9 $pid; systemctl stop docker.service
+# Neither started again, nor stopped in order.
+mkdir -p /run/systemd/system/docker.service.d
+printf '[Service]\nRestart=no\n' > /run/systemd/system/docker.service.d/no.conf
+systemctl daemon-reload
+kill -9 $pid
 while test -e /proc/$pid; do sleep 0.1; done
 kill -9 $init
 while test -e /proc/$init; do sleep 0.1; done
-true
+systemctl stop docker.socket docker.service
+rm -r /run/systemd/system/docker.service.d; systemctl daemon-reload
+"""
+# The mark that the kernel leaves when a commit fails; the checksum is crc32c with a salt.
+MARK = r"""
+import struct
+def checksum(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 & -(crc & 1))
+    return crc ^ 160774
+with open("/var/lib/docker/devicemapper/devicemapper/metadata", "r+b") as file:
+    block = bytearray(file.read(4096))
+    assert struct.unpack_from("<I", block)[0] == checksum(block[4:])
+    struct.pack_into("<I", block, 4, struct.unpack_from("<I", block, 4)[0] | 1)
+    struct.pack_into("<I", block, 0, checksum(block[4:]))
+    file.seek(0)
+    file.write(block)
 """
 PRECIOUS = ("web", "kept-web")
 
@@ -139,8 +164,22 @@ def kill_daemon_and_a_container(host: Host, name: str) -> None:
     host.guest.run(KILL, env={"NAME": name})
 
 
-def pids(host: Host, name: str) -> str:
-    """Processes of a container, by the kernel."""
-    root = f"{DATA_ROOT}/containers"
-    found = f"grep -l $(basename $(dirname $(grep -l '\"/{name}\"' {root}/*/config.v2.json)))"
-    return host.guest.run(f"{found} /proc/[0-9]*/cgroup").stdout
+def root_processes(host: Host, name: str) -> set[str]:
+    """Processes of a container, by the name that its control group has."""
+    container = f"$(basename $(dirname $(grep -l '\"/{name}\"' {CONTAINERS}/*/config.v2.json)))"
+    found = host.guest.run(f"grep -l {container} /proc/[0-9]*/cgroup 2>/dev/null; true").stdout
+    return set(found.split())
+
+
+def mark_loop_metadata(host: Host) -> None:
+    """The pool of loop-lvm, inactive, needs a check."""
+    host.guest.run(["python3", "-c", MARK])
+
+
+def repair_by_hand() -> str:
+    """The commands of docs/recover.md, but for those that start Docker."""
+    text = (REPO / "docs" / "recover.md").read_text()
+    block = text.split("\n```\n")
+    (found,) = [one for one in block if one.startswith("cp --sparse")]
+    commands = found.partition("systemctl start")[0]
+    return f"set -e; cd {DATA_ROOT}/devicemapper/devicemapper\n{commands}"

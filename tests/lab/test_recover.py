@@ -120,7 +120,8 @@ def test_leftovers_of_a_killed_daemon(fresh_direct_host: Host) -> None:
     host = fresh_direct_host
     seen = stuckhost.precious(host)
     stuckhost.kill_daemon_and_a_container(host, "web")
-    running = stuckhost.pids(host, "kept-web")
+    assert stuckhost.root_processes(host, "kept-web")
+    assert not stuckhost.root_processes(host, "web")
     host.guest.run("dmsetup message docker-thinpool 0 reserve_metadata_snap")
     (report,) = salt_calls(host.guest, ("dockerstorage.report", [], {}))
     assert "metadata_snapshot_held" in {one["code"] for one in report["warnings"]}
@@ -132,7 +133,6 @@ def test_leftovers_of_a_killed_daemon(fresh_direct_host: Host) -> None:
     assert (steps(done), done["recovered"]) == (expected, True)
     assert salt_call(host.guest, "dockerstorage.pool")["metadata_snapshot_held"] is False
     assert stuckhost.precious_now(host) == seen
-    assert running
 
 
 def test_a_pool_that_failed(fresh_direct_host: Host) -> None:
@@ -166,6 +166,18 @@ def test_loop_lvm_is_started_again_and_not_repaired(fresh_loop_host: Host) -> No
     stuckhost.kill_daemon_and_a_container(host, "web")
     (done,) = recover(host, {})
     assert steps(done) == ["unmount", "remove_nodes", "start_daemon", "verify"]
+    assert stuckhost.precious_now(host) == seen
+
+    host.stop_docker()
+    stuckhost.mark_loop_metadata(host)
+    before = stuckhost.outside(host)
+    (refused,) = recover(host, {})
+    assert (refused["done"], refused["recovered"]) == ([], False)
+    assert "is a pool of loop-lvm that must be checked and repaired" in refused["stopped"]
+    assert stuckhost.outside(host) == before
+    host.guest.run(stuckhost.repair_by_hand())
+    (done,) = recover(host, {})
+    assert (steps(done), done["after"]["health"]) == (["start_daemon", "verify"], "ok")
     assert stuckhost.precious_now(host) == seen
 
 

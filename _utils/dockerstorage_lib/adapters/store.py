@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from .. import bolt
 from ..errors import Unparsable
 
 DRIVER = "devicemapper"
+THIN_MAGIC = 27022010
+NEEDS_CHECK_FLAG = 1
 
 
 @dataclass(frozen=True)
@@ -171,6 +174,19 @@ def managed_device(root: str) -> str | None:
     except (ValueError, AttributeError):
         raise Unparsable("setup-config.json", text) from None
     return found.get("device") or None
+
+
+def loop_metadata_needs_check(root: str) -> bool:
+    """Whether the metadata file of loop-lvm carries dm-thin's mark for a check, pool active or not.
+
+    The superblock of drivers/md/dm-thin-metadata.c: checksum, flags, block number, uuid, magic.
+    """
+    try:
+        with Path(root, DRIVER, DRIVER, "metadata").open("rb") as file:
+            _, flags, _, _, magic = struct.unpack("<IIQ16sQ", file.read(40))
+    except (OSError, struct.error):
+        return False
+    return bool(magic == THIN_MAGIC and flags & NEEDS_CHECK_FLAG)
 
 
 def free_bytes(root: str) -> int:
