@@ -26,6 +26,7 @@ from .stuck import DOCKERS, Host
 CLEARING = 'global{thin_check_options=["-q","--clear-needs-check-flag"]}'
 #: A killed process that does not wait in the kernel ends at once.
 KILL_SECONDS = 5.0
+#: As of docker stop; less if the caller has less patience.
 CONTAINER_SECONDS = 10.0
 #: A daemon with many containers takes its time to start.
 START_SECONDS = 120.0
@@ -93,7 +94,7 @@ class Steps:
         nodes = [node for node in seen.nodes if node.container_pids]
         found = (processes.find(pid) for node in nodes for pid in node.container_pids)
         wanted = {one for one in found if one is not None}
-        left = processes.end(wanted, signal.SIGTERM, CONTAINER_SECONDS)
+        left = processes.end(wanted, signal.SIGTERM, min(self._patience, CONTAINER_SECONDS))
         left = processes.end(left, signal.SIGKILL, KILL_SECONDS) if left else left
         if left:
             raise Refused(f"{_pids(left)} did not end: {_where(left)}")

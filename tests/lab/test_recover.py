@@ -16,7 +16,7 @@ def recover(host: Host, *calls: dict[str, Any]) -> list[dict[str, Any]]:
     wanted: list[tuple[str, list[Any], dict[str, Any]]] = [
         (RECOVER, [], {"patience": PATIENCE, **one}) for one in calls
     ]
-    return salt_calls(host.guest, *wanted)
+    return salt_calls(host.guest, *wanted, seconds_each=120)
 
 
 def steps(result: dict[str, Any]) -> list[str]:
