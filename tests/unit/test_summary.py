@@ -7,6 +7,7 @@ from dockerstorage_lib.summary import (
     human_bytes,
     pool_lines,
     prune_lines,
+    recover_lines,
     report_lines,
 )
 
@@ -106,3 +107,34 @@ def test_a_test_says_what_would_go():
     assert lines[0] == "would remove 2 objects, 4.0 KiB (pool blocks); keeps 1"
     assert lines[1:3] == ["-  image  app:1  2.0 KiB  unused"] * 2
     assert lines[-1] == "stopped: at 40 %"
+
+
+def recovery(**more):
+    step = {"step": "extend", "why": "it is full", "what": ["docker/thinpool"]}
+    found = {
+        "test": False,
+        "pool": "docker-thinpool",
+        "before": {"health": "out_of_data_space"},
+        "plan": [step],
+        "done": [{**step, "result": "by 5 bytes"}],
+        "stopped": None,
+        "not_running": ["web"],
+        "after": {"health": "ok"},
+    }
+    return found | more
+
+
+def test_a_recovery_says_each_step_and_what_came_of_it():
+    assert recover_lines(recovery()) == [
+        "pool docker-thinpool: out_of_data_space",
+        "- extend: it is full",
+        "    docker/thinpool",
+        "    = by 5 bytes",
+        "pool docker-thinpool: ok",
+        "ran before, and do not run now: web",
+    ]
+    failed = recovery(done=[{"step": "repair", "why": "x", "what": [], "error": "no"}], stopped="y")
+    assert recover_lines(failed)[2] == "    ! no"
+    assert "stopped: y" in recover_lines(failed)
+    assert recover_lines(recovery(test=True))[-2] == "    docker/thinpool"
+    assert recover_lines(recovery(plan=[], done=[], not_running=[]))[-1].startswith("the host is")

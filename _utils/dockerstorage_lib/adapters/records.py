@@ -27,12 +27,6 @@ class Record:
             file.flush()
             os.fsync(file.fileno())
 
-    def take_away(self, path: Path) -> Path:
-        """Remove a file of somebody else's; a copy stays here, on disk before it goes."""
-        copy = self.keep(path)
-        path.unlink()
-        return copy
-
     def keep(self, path: Path) -> Path:
         """Copy a file into the record, on disk before this returns; where it is."""
         copy = self.folder / path.name
