@@ -126,12 +126,13 @@ class Steps:
         return f"{count} removed; the thin devices behind them are as they were"
 
     def _delete_deferred(self, seen: Situation) -> str:
-        count = 0
-        for one in seen.deferred:
+        count, now = 0, self._host.look()
+        active = {node.device_id for node in now.nodes}
+        for one in now.deferred:
             record = store.device_record(self._host.root, one.hash)
             if record is None or not record.deleted or record.device_id != one.device_id:
                 continue
-            if any(node.device_id == one.device_id for node in self._host.look().nodes):
+            if one.device_id in active:
                 continue
             file = Path(self._host.root, store.DRIVER, "metadata", one.hash)
             self._kept.append(str(self._record.keep(file)))

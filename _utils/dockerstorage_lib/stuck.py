@@ -64,7 +64,7 @@ class Host:
             snapshot_held=alive is not None and alive.held_metadata_root is not None,
             snapshot_readers=self._readers() if alive and alive.held_metadata_root else (),
             nodes=nodes,
-            deferred=tuple(one for one in self._deferred() if one.device_id not in busy),
+            deferred=tuple(one for one in self._deferred(alive) if one.device_id not in busy),
             used_metadata_bytes=self.used_metadata_bytes,
             metadata_bytes=volume.metadata_bytes if volume else 0,
             repair_spare_bytes=extend.spare_bytes(volume.vg) if volume else 0,
@@ -116,7 +116,11 @@ class Host:
     def _readers(self) -> tuple[int, ...]:
         return processes.readers(dmsetup.pool_table(self.pool).metadata_device)
 
-    def _deferred(self) -> Iterator[Deferred]:
+    def _deferred(self, status: ThinPoolStatus | None) -> Iterator[Deferred]:
+        opened = store.open_transaction_id(self.root)
+        # Files of another pool name others: the count of transactions must be this pool's.
+        if status is None or opened is None or opened - status.transaction_id not in (0, 1):
+            return
         for record in store.device_records(self.root).values():
             if record.deleted:
                 yield Deferred(record.hash, record.device_id)

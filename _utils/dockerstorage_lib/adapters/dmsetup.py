@@ -79,7 +79,8 @@ def message(name: str, sector: int, text: str) -> str:
 
 def remove(name: str) -> None:
     """Remove a device that nobody has open (the kernel sees to that); raises CommandFailed."""
-    _dmsetup("remove", name)
+    # --retry: udev may have it open for a moment.
+    _dmsetup("remove", "--retry", name)
 
 
 def wait_event(name: str, event_number: int, timeout_seconds: float) -> bool:

@@ -96,6 +96,15 @@ def device_record(root: str, hash_: str) -> DeviceRecord | None:
         raise Unparsable(f"metadata of device {hash_}", text) from None
 
 
+def open_transaction_id(root: str) -> int | None:
+    """The transaction that Docker opened last: the pool's own, or the next one; None if unknown."""
+    text = _text(Path(root, DRIVER, "metadata", "transaction-metadata"))
+    try:
+        return None if text is None else int(json.loads(text)["open_transaction_id"])
+    except (ValueError, KeyError, TypeError):
+        raise Unparsable("transaction-metadata", str(text)) from None
+
+
 def layer_hash(root: str, chain_id: str) -> str | None:
     """The device hash of a layer (its ``cache-id``)."""
     return _text(Path(root, "image", DRIVER, "layerdb", *chain_id.split(":"), "cache-id"))
