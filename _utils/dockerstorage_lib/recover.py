@@ -64,6 +64,7 @@ def run(
             "recovered": stopped is None and (not test or not plan.steps),
             "kept": work.kept,
             "not_running": work.not_running,
+            "advice": work.advice,
             "record": work.folder,
             "after": before if test else _figures(host.pool),
         }
@@ -85,6 +86,8 @@ class _Work:
         self.kept: list[str] = []
         self.not_running: list[str] = []
         self.folder: str | None = None
+        #: What is left to the operator on a host that is back.
+        self.advice: str | None = None
         self._host, self._policy, self._patience = host, policy, patience_seconds
         self._now, self._on_progress = now, on_progress
 
@@ -116,8 +119,9 @@ class _Work:
             self._tell(step, len(plan.steps))
             seen = self._host.look()
             plan = plan_recovery(seen)
-        if plan.obstacle is not None:
+        if plan.obstacle is not None and (seen.health, seen.daemon) != ("ok", ANSWERS):
             return plan.obstacle
+        self.advice = plan.obstacle
         verify = Step("verify", "what was done is looked at again")
         return self._take(verify, partial(self._verify, seen, expected, running), record)
 

@@ -19,6 +19,8 @@ REPAIR_GROWTH = 2
 ANSWERS, HANGS, STOPPED = "answers", "hangs", "stopped"
 #: States in which the pool takes messages: a snapshot can be released, a device deleted.
 OBEDIENT = ("ok", "out_of_data_space")
+#: States in which writers wait or fail.
+EXHAUSTED = ("out_of_data_space", "read_only")
 INACTIVE = "inactive"
 
 
@@ -113,6 +115,8 @@ def plan_recovery(seen: Situation) -> RecoveryPlan:
     steps = [*_make_room(seen), *_clear(seen), *_repair(seen)]
     if seen.daemon == STOPPED or any(step.name == "end_daemon" for step in steps):
         steps.append(Step("start_daemon", "the host needs its Docker daemon"))
+    if not steps and is_full(seen):
+        return RecoveryPlan(obstacle=_no_room(seen))
     return RecoveryPlan(tuple(steps))
 
 
@@ -124,7 +128,7 @@ def needs_repair(seen: Situation) -> bool:
 def is_full(seen: Situation) -> bool:
     """Whether the pool's fill stops Docker, or writers."""
     percent = max(seen.data_percent, seen.metadata_percent)
-    return seen.health in ("out_of_data_space", "read_only") or percent >= FULL_PERCENT
+    return seen.health in EXHAUSTED or percent >= FULL_PERCENT
 
 
 def repair_bytes(seen: Situation) -> int:
@@ -140,7 +144,8 @@ def _obstacle(seen: Situation) -> str | None:
         )
     if needs_repair(seen):
         return _no_repair(seen)
-    if is_full(seen) and not _extensible(seen) and not _may_free(seen):
+    # A daemon that is started on a pool with hardly any room can at least prune.
+    if seen.health in EXHAUSTED and not _extensible(seen) and not _may_free(seen):
         return _no_room(seen)
     return None
 

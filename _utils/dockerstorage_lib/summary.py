@@ -105,6 +105,8 @@ def recover_lines(result: Mapping[str, Any]) -> list[str]:
         lines.append(f"stopped: {result['stopped']}")
     elif not result["plan"]:
         lines.append("the host is well: nothing is to be done")
+    if result["advice"]:
+        lines.append(f"left to you: {result['advice']}")
     if result["not_running"]:
         names = ", ".join(result["not_running"])
         lines.append(f"ran before, and do not run now: {names}")

@@ -70,6 +70,7 @@ def test_a_hanging_daemon_and_nothing_to_extend_from(fresh_direct_host: Host) ->
     assert steps(done)[0] == "end_daemon"
     assert {"delete_deferred", "start_daemon"} < set(steps(done))
     assert done["recovered"] is True
+    assert "docker-thinpool is full, its volume group has nothing free" in done["advice"]
     assert done["after"]["data"]["used_bytes"] < done["before"]["data"]["used_bytes"]
     (copy,) = done["kept"]
     assert '"deleted":true' in host.guest.run(["cat", copy]).stdout

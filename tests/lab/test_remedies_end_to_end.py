@@ -16,6 +16,9 @@ from tests.lab.fill import fill_to
 from tests.lab.filledhost import begin, mib_kept, remedies, state, unwatched, watched, written
 from tests.lab.hosts import Host
 
+# A remedy takes some ten seconds; on a busy machine far longer.
+PATIENCE = 180
+
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
@@ -36,7 +39,7 @@ def test_what_may_go_is_pruned(host: Host) -> None:
         begin(host, "litter", 512, protected=False)
         assert written(host, "litter") == "written"
         host.docker("kill", "litter")
-    (pruned,) = bus.wait(remedies)
+    (pruned,) = bus.wait(remedies, seconds=PATIENCE)
     assert remedies(pruned) == ["prune"]
     assert pruned.data["return"]["solved"] is True
     assert pruned.data["return"]["after"]["data"]["percent"] <= 75
@@ -49,7 +52,7 @@ def test_what_may_go_is_pruned(host: Host) -> None:
 def test_where_nothing_may_be_pruned_the_pool_is_extended(host: Host) -> None:
     bus = Bus(host.guest)
     begin(host, "first", 512, protected=True)
-    (extended,) = bus.wait(lambda e: "extend" in remedies(e))
+    (extended,) = bus.wait(lambda e: "extend" in remedies(e), seconds=PATIENCE)
     result = extended.data["return"]
     assert result["solved"] is True
     assert result["after"]["data"]["total_bytes"] > result["before"]["data"]["total_bytes"]
@@ -66,7 +69,7 @@ def test_blocked_writers_go_on_with_a_spare_disk(host: Host) -> None:
         full = f"until {status} | grep -q out_of_data; do sleep 0.1; done"
         host.guest.run(full, timeout=90)
     bus.wait(lambda e: state(e) == "out_of_data_space")
-    (given,) = bus.wait(lambda e: "spare" in remedies(e))
+    (given,) = bus.wait(lambda e: "spare" in remedies(e), seconds=PATIENCE)
     assert given.data["return"]["solved"] is True
     assert written(host, "second") == "written"
     assert (mib_kept(host, "first"), mib_kept(host, "second")) == (512, 1600)
@@ -77,7 +80,7 @@ def test_when_nothing_is_left_an_alert_is_raised_and_nothing_is_harmed(host: Hos
     before = host.state()
     bus = Bus(host.guest)
     fill_to(host, 85)
-    (alert, *_) = bus.wait(lambda e: e.tag.endswith("/remediate/alert"))
+    (alert, *_) = bus.wait(lambda e: e.tag.endswith("/remediate/alert"), seconds=PATIENCE)
     assert alert.data["data"]["pool"] == "docker-thinpool"
     assert "nothing is left to do about the data" in alert.data["data"]["text"]
     assert {**host.state(), "pool": ""} == {**before, "pool": ""}

@@ -78,6 +78,8 @@ def planned(**seen):
             "end_daemon delete_deferred start_daemon",
         ),
         ({**FULL, "daemon": STOPPED, "deferred": DEFERRED}, "extend start_daemon"),
+        ({"data_percent": 99, "vg_free_bytes": 0, "daemon": STOPPED}, "start_daemon"),
+        ({"data_percent": 99, "vg_free_bytes": 0, "daemon": HANGS}, "end_daemon start_daemon"),
         ({"health": "needs_check"}, f"end_daemon {OFFLINE}"),
         ({"health": "failed", "daemon": STOPPED}, OFFLINE),
         (
@@ -105,6 +107,7 @@ def test_plans(seen, expected):
         (NO_ROOM, "docker-thinpool is full, its volume group has nothing free"),
         (NO_ROOM, "dockerstorage.extend data size=100%FREE device="),
         (NO_ROOM, "Or remove what nobody needs: dockerstorage.prune"),
+        ({"data_percent": 99, "vg_free_bytes": 0}, "docker-thinpool is full"),
         ({**NO_ROOM, "daemon": HANGS}, "no_space_timeout"),
         ({**NO_ROOM, "deferred": DEFERRED}, "nothing can be freed for certain"),
         ({**NO_ROOM, "snapshot_held": True, "snapshot_readers": (5,)}, "read by process 5"),

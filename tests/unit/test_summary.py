@@ -119,6 +119,7 @@ def recovery(**more):
         "done": [{**step, "result": "by 5 bytes"}],
         "stopped": None,
         "not_running": ["web"],
+        "advice": "make room",
         "after": {"health": "ok"},
     }
     return found | more
@@ -131,10 +132,13 @@ def test_a_recovery_says_each_step_and_what_came_of_it():
         "    docker/thinpool",
         "    = by 5 bytes",
         "pool docker-thinpool: ok",
+        "left to you: make room",
         "ran before, and do not run now: web",
     ]
     failed = recovery(done=[{"step": "repair", "why": "x", "what": [], "error": "no"}], stopped="y")
     assert recover_lines(failed)[2] == "    ! no"
     assert "stopped: y" in recover_lines(failed)
-    assert recover_lines(recovery(test=True))[-2] == "    docker/thinpool"
-    assert recover_lines(recovery(plan=[], done=[], not_running=[]))[-1].startswith("the host is")
+    assert recover_lines(recovery(test=True))[-3] == "    docker/thinpool"
+    assert recover_lines(recovery(plan=[], done=[], not_running=[], advice=None))[-1].startswith(
+        "the host is"
+    )
