@@ -543,9 +543,9 @@ def recover(pool=None, spare_devices=None, patience=30, test=False, **kwargs):
     ``result`` or ``error``), ``stopped`` (why it did not go on, and what to do; None if it did),
     ``recovered``, ``kept`` (the old metadata's volume, copies of removed files), ``not_running``
     (containers that ran before and do not now), ``advice`` (what is left to do on a host that is
-    back, as to make room in a pool that is nearly full; or None), ``record`` (folder with a record of each step),
-    ``before`` and ``after`` (the pool's figures), ``summary`` (lines to read). Fails, with nothing
-    changed, if Docker has no thin pool here or another recovery runs.
+    back, as to make room in a pool that is nearly full; or None), ``record`` (folder with a record
+    of each step), ``before`` and ``after`` (the pool's figures), ``summary`` (lines to read).
+    Fails, with nothing changed, if Docker has no thin pool here or another recovery runs.
 
     CLI Example:
 
