@@ -111,6 +111,9 @@ def precious_now(host: Host) -> dict[str, Any]:
     """Objects by Docker's own tools, but for one that waited meanwhile, and contents of files."""
     state = host.state()
     del state["pool"]
+    networks = host.docker("network", "ls", "--no-trunc", "--format", "{{.ID}} {{.Name}}")
+    # Docker makes its own bridge anew whenever it starts.
+    state["networks"] = [row for row in networks.splitlines() if not row.endswith(" bridge")]
     state["containers"] = [row for row in state["containers"] if " waiter " not in row]
     digest = "for c in $NAMES; do docker cp $c - | tar -xO | sha256sum; done"
     # The container's own file, and one of each layer of an image.
