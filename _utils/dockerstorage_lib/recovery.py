@@ -41,7 +41,8 @@ class Node:
 
     name: str
     number: str
-    device_id: int
+    #: None if the pool has failed: the kernel does not tell it then.
+    device_id: int | None
     open_count: int
     #: Docker's own, by its name.
     is_dockers: bool

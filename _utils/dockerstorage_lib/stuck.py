@@ -10,7 +10,7 @@ from . import extend, poolview, report
 from .adapters import dmsetup, lvm, processes, services, store, thintools
 from .adapters.engine import Engine
 from .adapters.processes import Process
-from .devmapper import METADATA_BLOCK_BYTES, ThinPoolStatus, ThinTable
+from .devmapper import METADATA_BLOCK_BYTES, Table, ThinPoolStatus, ThinTable
 from .errors import EngineUnreachable, Refused
 from .lvm import ThinPoolVolume
 from .recovery import ANSWERS, HANGS, INACTIVE, STOPPED, Deferred, Node, Situation
@@ -92,12 +92,11 @@ class Host:
     def _nodes(self) -> Iterator[Node]:
         known = dmsetup.devices()
         pool = known[self.pool].number
-        tables = {
+        ours = {
             name: rows[0]
             for name, rows in dmsetup.tables("thin").items()
-            if name in known and rows and isinstance(rows[0], ThinTable)
+            if name in known and rows and _lies_in(pool, name, rows[0])
         }
-        ours = {name: table for name, table in tables.items() if table.pool_device == pool}
         uses = processes.uses({known[name].number for name in ours})
         for name, table in ours.items():
             info = known[name]
@@ -105,7 +104,7 @@ class Host:
             yield Node(
                 name,
                 info.number,
-                table.device_id,
+                table.device_id if isinstance(table, ThinTable) else None,
                 info.open_count,
                 DOCKERS.match(name) is not None,
                 use.mounts,
@@ -169,6 +168,13 @@ def find(
     )
 
 
+def _lies_in(pool_number: str, name: str, table: Table) -> bool:
+    """Whether a thin device is one of that pool."""
+    if isinstance(table, ThinTable):
+        return table.pool_device == pool_number
+    return pool_number in dmsetup.dependencies(name)
+
+
 def _first(volumes: list[ThinPoolVolume], names: list[str]) -> ThinPoolVolume | None:
     """The first pool of LVM that goes by one of those names."""
     wanted = {name.removesuffix("-tpool") for name in names}
@@ -184,11 +190,10 @@ def _active_name(volume: ThinPoolVolume) -> str:
 def _pools_below_docker() -> list[str]:
     """Pools that active devices of Docker lie in, however it is configured."""
     names = {info.number: name for name, info in dmsetup.devices().items()}
-    return sorted(
-        {
-            names[table.pool_device]
-            for name, rows in dmsetup.tables("thin").items()
-            for table in rows
-            if DOCKERS.match(name) and isinstance(table, ThinTable) and table.pool_device in names
-        }
-    )
+    below = {
+        number
+        for name in dmsetup.tables("thin")
+        if DOCKERS.match(name)
+        for number in dmsetup.dependencies(name)
+    }
+    return sorted(names[number] for number in below if number in names)
