@@ -133,6 +133,31 @@ def _wrapped(head: str, text: str) -> list[str]:
     )
 
 
+def recover_lines(result: Mapping[str, Any]) -> list[str]:
+    """What a recovery did, or would do."""
+    before, after = result["before"], result["after"]
+    lines = [f"pool {result['pool']}: {before['health']}"]
+    for one in result["plan"] if result["test"] else result["done"]:
+        lines.append(f"- {one['step']}: {one['why']}")
+        lines += [f"    {what}" for what in one["what"]]
+        if "error" in one:
+            lines.append(f"    ! {one['error']}")
+        elif "result" in one:
+            lines.append(f"    = {one['result']}")
+    if not result["test"]:
+        lines.append(f"pool {result['pool']}: {after['health']}")
+    if result["stopped"]:
+        lines.append(f"stopped: {result['stopped']}")
+    elif not result["plan"]:
+        lines.append("the host is well: nothing is to be done")
+    if result["advice"]:
+        lines.append(f"left to you: {result['advice']}")
+    if result["not_running"]:
+        names = ", ".join(result["not_running"])
+        lines.append(f"ran before, and do not run now: {names}")
+    return lines
+
+
 def _bar(percent: float, width: int = 20) -> str:
     full = min(round(percent * width / 100), width)
     return "[" + "#" * full + "." * (width - full) + "]"

@@ -29,7 +29,13 @@ BAD_LABEL = [
 ]  # fmt: skip
 
 
+BAD_RECOVERY = [
+    ("patience", -1), ("patience", "soon"), ("patience", True), ("patience", [5]),
+    ("spare_devices", 5), ("spare_devices", [None]), ("spare_devices", ""),
+]  # fmt: skip
+
 BAD_CALLS = [
+    *(("recover", {name: value}, name) for name, value in BAD_RECOVERY),
     *(("prune", {name: value}, name) for name, value in BAD_PRUNE),
     *(
         (function, {"image": "busybox", name: value}, named)

@@ -182,7 +182,7 @@ def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT)
             raise Refused(f"the file system of device {hash_}: {error.strerror}") from None
     finally:
         # It goes with the mount, whatever becomes of this process.
-        dmsetup.remove(name, deferred=True)
+        dmsetup.remove_later(name)
     try:
         yield point
     finally:
