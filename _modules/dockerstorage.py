@@ -31,23 +31,29 @@ try:
     from dockerstorage_lib import (
         declaration,
         errors,
+        export_job,
+        export_plan,
         gather,
+        jobs as jobs_,
         lock,
         policy,
         poolview,
         provision,
         prune_job,
         remedy,
+        selection,
         summary,
+        verification,
         watch_settings,
         watcher,
     )
     from dockerstorage_lib import devices as devices_
+    from dockerstorage_lib import export as export_
     from dockerstorage_lib import extend as extend_
     from dockerstorage_lib import protect as protect_
     from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_
-    from dockerstorage_lib.adapters import engine
+    from dockerstorage_lib.adapters import engine, engine_export
 
     IMPORT_ERROR = None
 except ImportError as error:
@@ -509,6 +515,135 @@ def remediate(pool=None, test=False, **kwargs):
         return found
 
 
+def export(
+    dest,
+    containers=None,
+    images=None,
+    volumes=None,
+    networks=None,
+    labels=None,
+    logs=False,
+    consistent=True,
+    replace=False,
+    level=3,
+    inside_data_root=False,
+    check_room=True,
+    test=False,
+    **kwargs,
+):
+    """
+    Write images, containers, volumes and networks to a bundle: a directory that can be verified.
+
+    Everything by default. What a chosen object needs comes along: a container's image, volumes and
+    networks, an image's parents. A container that runs is paused while its files and volumes are
+    read, never stopped, and goes on whatever happens to the export. An export that was cut goes on
+    where it was when it is called again for the same place.
+
+    dest
+        Path of the directory to make; the one above it must exist. Until the bundle is whole it
+        is called ``.<name>.partial``.
+    containers, images, volumes, networks
+        Names, ids or patterns (``*``, ``?``, ``[set]``) to choose by, one or a list of each.
+    labels
+        Label, or list of labels (``key`` or ``key=value``), to choose by.
+    logs
+        Whether the containers' logs are taken.
+    consistent
+        ``False``: pause nothing; what is written to meanwhile may then not fit together.
+    replace
+        Take the place of an older bundle, in one step, when the new one is whole.
+    level
+        Of compression, 1 (fast) to 19 (small).
+    inside_data_root
+        Allow a place below the engine's data root.
+    check_room
+        ``False``: begin even if the place may be too small.
+    test
+        Say what would be written, with an estimate of its bytes, and write nothing.
+
+    Returns a dict: ``bundle``, ``id``, ``images``, ``containers``, ``volumes``, ``networks``
+    (names), ``not_taken`` (each with ``kind``, ``id``, ``name``, ``why``), ``complete`` (False if
+    something could not be read), ``bytes``, ``plain_bytes`` (before compression), ``reused``
+    (objects of an export that was cut), ``paused_seconds`` (by container), ``estimated_bytes``,
+    ``free_bytes``, ``summary`` (lines to read). Fires ``dockerstorage/<jid or
+    local>/export/progress``. Fails, with nothing written, on bad input, where there is something
+    already, below the data root, and where there may be too little room.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.export /srv/backup/db1 test=True
+        salt 'db1' dockerstorage.export /srv/backup/web containers='web-*' logs=True
+    """
+    _no_unknown(kwargs)
+    with _salt_errors():
+        options = export_.read_options(consistent, logs, level)
+        wanted = selection.read_wanted(
+            labels, containers=containers, images=images, volumes=volumes, networks=networks
+        )
+        place = export_job.read_dest(dest, replace)
+        connection = _export_engine()
+        site = gather.read_site(connection.info())
+        plan = export_plan.plan_export(connection, site, wanted)
+        export_job.check_place(place, plan, inside_data_root, check_room)
+        if test:
+            return export_job.as_dict(plan, place, None)
+        with jobs_.running("export", str(place), time.time(), _teller("export", kwargs)) as job:
+            return export_job.carry_out(plan, connection, place, options, job, time.time)
+
+
+def verify(bundle, max_ratio=None, max_age=None, absent_ok=False, **kwargs):
+    """
+    Check a bundle: every digest, every archive, and that nothing that is needed is missing.
+
+    bundle
+        Path of a bundle.
+    max_ratio
+        How many times larger than its file an object may be, if it is larger than 1 GiB (1000).
+    max_age
+        Seconds, or a number with a unit (``7d``), up to which the bundle is ``fresh``.
+    absent_ok
+        Return None, and do not fail, if there is no bundle.
+
+    Returns a dict: ``valid``; ``fresh``; ``damaged`` (each with ``file``, ``object``, ``why``);
+    ``missing`` (sentences); ``not_taken`` (what the export left out, and why); ``id``,
+    ``created``, ``host``, ``counts``, ``bytes``, ``plain_bytes``. Fails if there is no bundle.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.verify /srv/backup/db1
+    """
+    _no_unknown(kwargs)
+    with _salt_errors():
+        oldest = None if max_age is None else time.time() - policy.read_age(max_age, "max_age")
+        path = verification.read_path(bundle)
+        if absent_ok and not path.exists():
+            return None
+        with jobs_.running("verify", bundle, time.time(), _teller("verify", kwargs)) as job:
+            found = verification.verify(path, job, max_ratio)
+        return {**found, "fresh": oldest is None or found["created_at"] >= oldest}
+
+
+def jobs():
+    """
+    Show the long work that is under way on this host, and how far it is.
+
+    Returns a list of dicts, the oldest first: ``operation`` (export, import, verify), ``subject``
+    (the bundle), ``pid``, ``started_at`` (seconds since the epoch), ``done_bytes``,
+    ``total_bytes`` (an estimate), ``bytes_per_second``, ``now`` (the object that is worked on).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.jobs
+    """
+    return jobs_.listed()
+
+
 def _switch(image, label, test, plan, apply):
     """Plan for all images before the first is touched, then carry the plans out."""
     with _salt_errors():
@@ -556,6 +691,10 @@ def _engine(timeout_seconds=None):
     return engine.Engine(url, timeout_seconds)
 
 
+def _export_engine():
+    return engine_export.ExportEngine(_config().get("docker_url", engine.DEFAULT_URL))
+
+
 def _docker_pool():
     """The name of Docker's pool. The engine is asked last: it may hang with a full pool."""
     found = poolview.find_pool_name(_config().get("data_root"))
@@ -588,6 +727,12 @@ def _progress(operation, jid):
             _fire(tag, data)
 
     return fire
+
+
+def _teller(operation, kwargs):
+    """A function that fires the progress of a job, which itself sees to it that they are few."""
+    tag = f"{_tag(kwargs.get('__pub_jid'))}/{operation}/progress"
+    return lambda data: _fire(tag, data)
 
 
 def _tag(jid):

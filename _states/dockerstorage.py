@@ -3,7 +3,8 @@ States of a Docker host's storage
 =================================
 
 Declare that nothing unneeded lies on the host (``pruned``) and which images carry a protecting
-label (``protected``), and that Docker has a thin pool which grows in time (``thinpool``).
+label (``protected``), that Docker has a thin pool which grows in time (``thinpool``), and that a
+bundle of what is there exists (``exported``).
 """
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -117,6 +118,54 @@ def thinpool(name, vg=None, **kwargs):
     if test:
         return _result(name, None, f"Would run: {commands}", changes)
     return _result(name, True, f"Ran: {commands}", changes)
+
+
+def exported(name, max_age="1d", **kwargs):
+    """
+    Make sure that a whole bundle is there which is not too old.
+
+    name
+        Path of the bundle.
+    max_age
+        Seconds, or a number with a unit (``12h``, ``7d``), after which a new one takes its place.
+
+    Further arguments are those of ``dockerstorage.export``, but for ``dest``, ``replace`` and
+    ``test``. The bundle is read and verified at each run.
+
+    .. code-block:: yaml
+
+        /srv/backup/docker:
+          dockerstorage.exported:
+            - max_age: 1d
+            - volumes: "*"
+    """
+    arguments = {key: value for key, value in kwargs.items() if not key.startswith("__")}
+    arguments |= {"dest": name, "replace": True}
+    try:
+        found = __salt__["dockerstorage.verify"](name, max_age=max_age, absent_ok=True)
+        why = _why_export(found, max_age)
+        if why is None:
+            return _result(name, True, f"The bundle {name} is of {found['created']} and whole.")
+        if __opts__["test"]:
+            planned = __salt__["dockerstorage.export"](test=True, **arguments)
+            changes = {"bundle": {"old": found and found["id"], "new": planned["summary"][0]}}
+            return _result(name, None, f"{why} A new one would be made.", changes)
+        done = __salt__["dockerstorage.export"](**arguments)
+    except (CommandExecutionError, SaltInvocationError) as error:
+        return _result(name, False, str(error))
+    changes = {"bundle": {"old": found and found["id"], "new": done["id"]}}
+    left = [f"{one['kind']} {one['name']}: {one['why']}." for one in done["not_taken"]]
+    comment = " ".join([why, done["summary"][0] + ".", *left])
+    return _result(name, done["complete"], comment, changes)
+
+
+def _why_export(found, max_age):
+    """Why a new bundle is needed; None if the old one does."""
+    if found is None:
+        return "There is no bundle yet."
+    if not found["valid"]:
+        return "The bundle there is damaged."
+    return None if found["fresh"] else f"The bundle there is older than {max_age}."
 
 
 def _names(items):

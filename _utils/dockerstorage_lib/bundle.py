@@ -20,6 +20,10 @@ from dataclasses import dataclass, field
 FORMAT = "dockerstorage bundle"
 VERSION = 1
 MANIFEST = "manifest.json"
+#: How many times as much as it has bytes a file may hold. The packer keeps below it by itself.
+MAX_RATIO = 1000.0
+#: Below this much content no ratio is suspicious.
+SMALL_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -98,3 +102,8 @@ class Manifest:
     volumes: tuple[VolumeRecord, ...] = ()
     networks: tuple[NetworkRecord, ...] = ()
     not_taken: tuple[NotTaken, ...] = ()
+
+
+def is_packed(path: str) -> bool:
+    """Whether a file of a bundle is compressed."""
+    return path.endswith(".zst")

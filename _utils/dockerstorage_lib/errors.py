@@ -85,3 +85,12 @@ class EngineRefused(DockerstorageError):
         self.status = status
         self.message = message
         super().__init__(f"the engine answered {status}: {message}")
+
+
+class Damaged(DockerstorageError):
+    """A file of a bundle is not what it should be: cut, altered, or made to do harm."""
+
+    def __init__(self, what: str, why: str) -> None:
+        self.what = what
+        self.why = why
+        super().__init__(f"{what} is damaged: {why}")

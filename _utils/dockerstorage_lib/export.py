@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import bundle, export_journal
 from .adapters import mounts
@@ -19,15 +18,17 @@ from .bundle import (
     FileRecord,
     ImageRecord,
     Manifest,
-    NetworkRecord,
     NotTaken,
     VolumeRecord,
 )
-from .errors import Damaged, DockerstorageError, EngineUnreachable, Interrupted
+from .errors import BadInput, Damaged, DockerstorageError, EngineUnreachable, Interrupted
 from .export_plan import ExportPlan
 from .export_sources import Sources
 from .jobs import Job
 from .objects import Container, Image, Network, Volume
+
+T = TypeVar("T")
+Seen = TypeVar("Seen", Container, Image, Network, Volume)
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,16 @@ class Options:
     consistent: bool = True
     logs: bool = False
     level: int = 3
+
+
+def read_options(consistent: bool, logs: bool, level: int) -> Options:
+    """Check the arguments of an export; raises BadInput, naming the argument."""
+    for name, value in (("consistent", consistent), ("logs", logs)):
+        if not isinstance(value, bool):
+            raise BadInput(f"{name}: {value!r} is neither True nor False")
+    if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= 19:
+        raise BadInput(f"level: {level!r} is no whole number from 1 to 19")
+    return Options(consistent, logs, level)
 
 
 @dataclass
@@ -100,39 +111,38 @@ class _Export:
     def run(self) -> Outcome:
         """All of it."""
         self._layers, self._lost = self._sources.layers(self._plan.layers)
-        images = [one for image in self._plan.inventory.images if (one := self._image(image))]
+        chosen = self._plan.inventory
+        images = [self._try(image, self._image) for image in chosen.images]
         for group in self._plan.groups:
             self._group(group)
         taken = {one.name for one in self._volumes}
-        for volume in self._plan.inventory.volumes:
+        for volume in chosen.volumes:
             if volume.name not in taken:
                 self._volume(volume)
-        networks = [one for net in self._plan.inventory.networks if (one := self._network(net))]
+        networks = [self._try(network, self._sources.network) for network in chosen.networks]
         found = Manifest(
             id=self._journal.id,
             created_at=self._clock(),
             host=socket.gethostname(),
-            engine_version=self._engine.version(),
+            engine_version=self._engine.info()["ServerVersion"],
             driver=self._plan.site.driver,
-            images=tuple(images),
+            images=tuple(filter(None, images)),
             layers=self._layers,
             containers=tuple(sorted(self._containers, key=lambda one: one.name)),
             volumes=tuple(sorted(self._volumes, key=lambda one: one.name)),
-            networks=tuple(networks),
-            not_taken=(*self._plan.not_taken, *self._failed),
+            networks=tuple(filter(None, networks)),
+            not_taken=(*self._plan.not_taken, *self._failed, *self._sources.notes),
         )
         return Outcome(found, tuple(self._failed), self._sources.reused, self._paused)
 
-    def _image(self, image: Image) -> ImageRecord | None:
-        with self._noted("image", image.id, image.name):
-            for diff_id in image.diff_ids:
-                if diff_id not in self._layers:
-                    raise Damaged(f"layer {diff_id}", self._lost[diff_id])
-            parents = {one.id for one in self._plan.inventory.images}
-            parent = image.parent_id if image.parent_id in parents else ""
-            config = self._sources.image_config(image)
-            return ImageRecord(image.id, image.tags, parent, config, image.diff_ids)
-        return None
+    def _image(self, image: Image) -> ImageRecord:
+        for diff_id in image.diff_ids:
+            if diff_id not in self._layers:
+                raise Damaged(f"layer {diff_id}", self._lost[diff_id])
+        parents = {one.id for one in self._plan.inventory.images}
+        parent = image.parent_id if image.parent_id in parents else ""
+        config = self._sources.image_config(image)
+        return ImageRecord(image.id, image.tags, parent, config, image.diff_ids)
 
     def _group(self, group: tuple[Container, ...]) -> None:
         """Containers that must be read at one moment, with the volumes of those that run."""
@@ -153,34 +163,30 @@ class _Export:
         if pauses:
             self._paused |= {one.name: round(self._clock() - began, 2) for one in running}
 
-    @contextmanager
-    def _noted(self, kind: str, id_: str, name: str) -> Iterator[None]:
+    def _try(self, seen: Seen, take: Callable[[Seen], T]) -> T | None:
         """One object that cannot be read does not end the export; the engine's silence does."""
-        self._job.turn_to(f"{kind} {name}")
+        self._job.turn_to(f"{seen.kind} {seen.name}")
         try:
-            yield
+            return take(seen)
         except (EngineUnreachable, Interrupted):
             raise
         except DockerstorageError as error:
-            self._failed.append(NotTaken(kind, id_, name, str(error)))
+            self._failed.append(NotTaken(seen.kind, seen.id, seen.name, str(error)))
+            return None
 
     def _container(self, seen: Container, document: dict[str, Any] | None) -> None:
-        with self._noted("container", seen.id, seen.name):
+        def take(seen: Container) -> ContainerRecord:
             if document is None:
                 raise Damaged(f"container {seen.name}", "it was removed meanwhile")
-            record = self._sources.container(
-                seen, document, self._options.consistent, self._options.logs
-            )
-            self._containers.append(record)
+            options = self._options
+            return self._sources.container(seen, document, options.consistent, options.logs)
+
+        record = self._try(seen, take)
+        self._containers += [record] if record else []
 
     def _volume(self, seen: Volume) -> None:
-        with self._noted("volume", seen.name, seen.name):
-            self._volumes.append(self._sources.volume(seen))
-
-    def _network(self, seen: Network) -> NetworkRecord | None:
-        with self._noted("network", seen.id, seen.name):
-            return self._sources.network(seen)
-        return None
+        record = self._try(seen, self._sources.volume)
+        self._volumes += [record] if record else []
 
 
 def _write_manifest(partial: Path, found: Manifest) -> None:

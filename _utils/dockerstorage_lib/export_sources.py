@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
+import os
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from . import tarsplit, treetar
-from .adapters import files, mounts, rwlayer, store
+from .adapters import mounts, store, stream, tree
+from .adapters.base import Base
 from .adapters.engine_export import ExportEngine
-from .adapters.packed import Packer
+from .adapters.packer import Packer
 from .adapters.rooted import Root
-from .bundle import ContainerRecord, FileRecord, NetworkRecord, VolumeRecord
+from .bundle import ContainerRecord, FileRecord, NetworkRecord, NotTaken, VolumeRecord
 from .errors import Damaged, EngineRefused, Refused, Unparsable
 from .export_journal import ExportJournal
 from .gather import Site
 from .jobs import Job
 from .objects import Container, Image, Network, Volume
+from .tree import Entry
 
 CHUNK_BYTES = 1 << 20
 #: How often a container is read again that is started or stopped while it is read.
@@ -43,6 +47,8 @@ class Sources:
         self._journal, self._job = journal, job
         #: Objects that an earlier, unfinished export wrote.
         self.reused = 0
+        #: Files that could not be taken, or not as they were.
+        self.notes: list[NotTaken] = []
 
     # -- images
 
@@ -92,9 +98,9 @@ class Sources:
     def _saved_layers(self, images: Sequence[str], wanted: set[str]) -> dict[str, FileRecord]:
         """Those of the wanted layers that the engine's own ``save`` of the images holds."""
         found: dict[str, FileRecord] = {}
-        stream = files.Stream(self._engine.save(images))
+        saved = stream.Stream(self._engine.save(images))
         try:
-            with tarfile.open(fileobj=stream, mode="r|") as archive:
+            with tarfile.open(fileobj=saved, mode="r|") as archive:
                 for number, member in enumerate(archive):
                     if not member.isfile():
                         continue
@@ -111,9 +117,7 @@ class Sources:
             pass  # what is missing then is told by the caller, with the store's own reason
         return found
 
-    def _spooled(
-        self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str
-    ) -> FileRecord:
+    def _spooled(self, archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> FileRecord:
         content = archive.extractfile(member)
         assert content is not None
         with self._packer(path) as packer:
@@ -125,7 +129,9 @@ class Sources:
         """An image's configuration as a file; raises Damaged if it is not to be had."""
         config = store.image_config(self._site.root, self._site.driver, image.id)
         if config is None:
-            raise Damaged(f"image {image.name}", "the engine's store does not hold its configuration")
+            raise Damaged(
+                f"image {image.name}", "the engine's store does not hold its configuration"
+            )
         record = self._plain(f"images/{_hex(image.id)}.json", config)
         if f"sha256:{record.sha256}" != image.id:
             raise Damaged(f"image {image.name}", "its configuration does not have its digest")
@@ -166,21 +172,19 @@ class Sources:
         key, path = f"container {seen.id}", f"containers/{seen.id}.tar.zst"
         try:
             return self._native_changes(seen, key, path)
-        except (Refused, rwlayer.NotNative):
+        except Refused:
             changed = self._engine.changed_paths(seen.id)
-            return self._tarred(
-                key, path, lambda: files.Archived(self._engine.files(seen.id), changed)
-            )
+            return self._tarred(key, path, stream.Archived(self._engine.files(seen.id), changed))
 
     def _native_changes(self, seen: Container, key: str, path: str) -> FileRecord:
-        """From the container's directories; raises Refused or NotNative where that cannot be."""
+        """From the container's directories; raises Refused where they cannot be read."""
         if self._site.driver == "overlay2":
             with mounts.container_tree(self._site, seen.id, write=False) as layer:
-                return self._tarred(key, path, lambda: files.Directories(rwlayer.upper(layer.path)))
+                return self._tarred(key, path, _Folder(layer.path, whiteouts="overlay"))
         if self._site.pool is not None:
             with mounts.container_pair(self._site, seen.id) as (old, new):
-                return self._tarred(key, path, lambda: files.Directories(rwlayer.compared(old, new)))
-        raise Refused(self._site.driver)
+                return self._tarred(key, path, _Folder(new, whiteouts="remove", old=old))
+        raise Refused(f"not with {self._site.driver}")
 
     def _logs(self, seen: Container, document: Mapping[str, Any]) -> tuple[FileRecord, ...]:
         """The log files, the oldest first: those that were rotated have a number behind them."""
@@ -188,9 +192,10 @@ class Sources:
         older = sorted(current.parent.glob(f"{current.name}.[0-9]*"), key=_age, reverse=True)
         found = []
         for number, path in enumerate([*older, *([current] if current.exists() else [])]):
-            with path.open("rb") as file, self._packer(
-                f"containers/{seen.id}.log.{number}.zst"
-            ) as packer:
+            with (
+                path.open("rb") as file,
+                self._packer(f"containers/{seen.id}.log.{number}.zst") as packer,
+            ):
                 while chunk := file.read(CHUNK_BYTES):
                     self._write(packer, chunk)
                 found.append(packer.finish())
@@ -205,13 +210,9 @@ class Sources:
             raise Damaged(f"volume {seen.name}", "it was removed meanwhile")
         data = None
         if not seen.has_options:
-            folder = Path(document["Mountpoint"])
-            data = self._tarred(
-                f"volume {seen.name}", f"volumes/{seen.name}.tar.zst", lambda: files.Directories(rwlayer.whole(folder))
-            )
-        return VolumeRecord(
-            seen.name, self._document(f"volumes/{seen.name}.json", document), data
-        )
+            source = _Folder(Path(document["Mountpoint"]))
+            data = self._tarred(f"volume {seen.name}", f"volumes/{seen.name}.tar.zst", source)
+        return VolumeRecord(seen.name, self._document(f"volumes/{seen.name}.json", document), data)
 
     def network(self, seen: Network) -> NetworkRecord:
         """A network's document."""
@@ -224,22 +225,28 @@ class Sources:
 
     # -- files of the bundle
 
-    def _tarred(
-        self, key: str, path: str, look: Callable[[], files.Directories | files.Archived]
-    ) -> FileRecord:
+    def _tarred(self, key: str, path: str, source: _Folder | stream.Archived) -> FileRecord:
         """A tree as a file; what an earlier export wrote of the same tree is kept."""
-        if self._journal.fingerprint(key):
-            seen = look()
-            if isinstance(seen, files.Directories) and seen.skim() == self._journal.fingerprint(key):
-                kept = self._kept(key)
-                if kept:
-                    return kept[0]
-        tree = look()
+        known = self._journal.fingerprint(key)
+        if known and isinstance(source, _Folder) and source.skim() == known:
+            kept = self._kept(key)
+            if kept:
+                return kept[0]
         with self._packer(path) as packer:
-            treetar.write_tar(tree.entries(), tree.open, lambda data: self._write(packer, data))
+            treetar.write_tar(
+                source.entries(self._note(key)),
+                source.open,
+                lambda data: self._write(packer, data),
+                self._note(key),
+            )
             record = packer.finish()
-        self._journal.add(key, tree.fingerprint, (record,))
+        print_ = source.fingerprint if isinstance(source, _Folder) else ""
+        self._journal.add(key, print_, (record,))
         return record
+
+    def _note(self, key: str) -> Callable[[str, str], None]:
+        """Takes what could not be taken of an object, and why."""
+        return lambda path, why: self.notes.append(NotTaken("file", key, path, why))
 
     def _kept(self, key: str) -> tuple[FileRecord, ...] | None:
         records = self._journal.files(key)
@@ -262,6 +269,41 @@ class Sources:
     def _write(self, packer: Packer, data: bytes) -> None:
         packer.write(data)
         self._job.advance(len(data))
+
+
+class _Folder:
+    """A directory's files, or what of them is not as in an old one."""
+
+    def __init__(self, path: Path, whiteouts: str | None = None, old: Path | None = None) -> None:
+        self._path, self._whiteouts, self._old = path, whiteouts, old
+        self._print = hashlib.sha256()
+        self.open = tree.opener(path)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of what entries were made from: nobody can set a change time."""
+        return self._print.hexdigest()
+
+    def entries(self, on_left_out: Callable[[str, str], None] | None = None) -> Iterator[Entry]:
+        """The entries of the tree."""
+        self._print = hashlib.sha256()
+        return tree.walk(
+            self._path,
+            whiteouts=self._whiteouts,
+            base=None if self._old is None else Base(self._old),
+            on_left_out=on_left_out,
+            on_seen=self._see,
+        )
+
+    def skim(self) -> str:
+        """The fingerprint alone, without reading any content."""
+        for _ in self.entries():
+            pass
+        return self.fingerprint
+
+    def _see(self, path: str, seen: os.stat_result | None) -> None:
+        facts = None if seen is None else (seen.st_ino, seen.st_ctime_ns, seen.st_size)
+        self._print.update(repr((path, facts)).encode("utf-8", "surrogateescape"))
 
 
 def _layer_path(diff_id: str) -> str:

@@ -2,9 +2,9 @@
 
     guardian.py SOCKET
 
-Standard input has ``pause ID`` before a container is paused and ``done ID`` after it goes on. At its
-end every container that was not done is unpaused. It needs nothing but Python, and has a session
-of its own: what kills an export does not kill it.
+Standard input has ``pause ID`` before a container is paused and ``done ID`` after it goes on. At
+its end every container that was not done is unpaused. It needs nothing but Python, and has a
+session of its own: what kills an export does not kill it.
 """
 
 import http.client

@@ -30,8 +30,39 @@ class Entry:
     #: Major and minor number of a device node.
     device: tuple[int, int] = (0, 0)
     xattrs: Mapping[str, bytes] = field(default_factory=dict)
+    #: Of a file: how many further names, as hard links, may follow in the tree.
+    links: int = 0
 
 
 def order(path: str) -> tuple[str, ...]:
-    """The key by which entries follow one another: a directory, all that is in it, its sibling."""
-    return tuple(path.split("/")) if path else ()
+    """The key by which entries follow one another: a directory, all that is in it, its sibling.
+
+    The mark of an opaque directory comes first in it: what lay there has to go before new content
+    arrives.
+    """
+    if not path:
+        return ()
+    parts = path.split("/")
+    if parts[-1] == OPAQUE:
+        parts[-1] = ""
+    return tuple(parts)
+
+
+def parent(path: str) -> str:
+    """The path of the directory that holds it; the root's is the root."""
+    return path.rpartition("/")[0]
+
+
+def name(path: str) -> str:
+    """The last part of a path."""
+    return path.rpartition("/")[2]
+
+
+def is_whiteout(path: str) -> bool:
+    """Whether a layer's entry of that path stands for a deletion, the opaque mark included."""
+    return name(path).startswith(WHITEOUT)
+
+
+def deleted(path: str) -> str:
+    """The name, in the same directory, that a whiteout deletes."""
+    return name(path)[len(WHITEOUT) :]

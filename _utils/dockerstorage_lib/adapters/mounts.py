@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import BadInput, CommandFailed, Refused
+from ..errors import BadInput, Refused
 from ..gather import Site
 from . import dmsetup, hostfiles, store
 
@@ -100,9 +100,11 @@ def container_pair(site: Site, container_id: str) -> Iterator[tuple[Path, Path]]
     Raises Refused if the file system must be mended first, as only the engine may.
     """
     now, before = store.container_hashes(site.root, container_id)
-    with _thin(site, before, ("ro,norecovery", "ro,noload"), POINT.with_name("before")) as old:
-        with _live(site, now) or _thin(site, now, ("ro", "ro")) as new:
-            yield old / "rootfs", new / "rootfs"
+    with (
+        _thin(site, before, ("ro,norecovery", "ro,noload"), POINT.with_name("before")) as old,
+        _live(site, now) or _thin(site, now, ("ro", "ro")) as new,
+    ):
+        yield old / "rootfs", new / "rootfs"
 
 
 @contextmanager
@@ -157,9 +159,7 @@ def _shared(device: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _thin(
-    site: Site, hash_: str, options: tuple[str, str], point: Path = POINT
-) -> Iterator[Path]:
+def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT) -> Iterator[Path]:
     """A thin device that nobody has active, mounted; options: for XFS and for ext4."""
     record = store.device_record(site.root, hash_)
     if record is None:

@@ -95,7 +95,7 @@ def device_record(root: str, hash_: str) -> DeviceRecord | None:
 
 
 def layer_hash(root: str, chain_id: str, driver: str = DRIVER) -> str | None:
-    """The device hash of a layer (its ``cache-id``); for other drivers the name of its directory."""
+    """The device hash of a layer (``cache-id``); for other drivers the name of its directory."""
     return _text(Path(root, "image", driver, "layerdb", *chain_id.split(":"), "cache-id"))
 
 
@@ -108,9 +108,7 @@ def layer_size(root: str, driver: str, chain_id: str) -> int | None:
 def image_config(root: str, driver: str, image_id: str) -> bytes | None:
     """An image's configuration, byte for byte; None if it is not on disk."""
     try:
-        return Path(
-            root, "image", driver, "imagedb", "content", *image_id.split(":")
-        ).read_bytes()
+        return Path(root, "image", driver, "imagedb", "content", *image_id.split(":")).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
 
