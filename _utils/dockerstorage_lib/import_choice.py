@@ -1,4 +1,4 @@
-"""Which objects of a bundle an import takes: what was chosen, and what that needs. Pure functions."""
+"""Which objects of a bundle an import takes: what was chosen, and what that needs. Pure."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def all_records(manifest: Manifest) -> list[Record]:
 
 
 def choose(contents: Contents, options: Options) -> Choice:
-    """The objects that are imported; raises BadInput for a pattern or old name that is not there."""
+    """The objects that are imported; raises BadInput for a pattern or name without an object."""
     manifest = contents.manifest
     why: dict[tuple[str, str], str] = {}
     for record in all_records(manifest):
@@ -99,7 +99,7 @@ def choose(contents: Contents, options: Options) -> Choice:
         images=tuple(one for one in taken if isinstance(one, ImageRecord)),
         networks=tuple(one for one in taken if isinstance(one, NetworkRecord)),
         volumes=tuple(one for one in taken if isinstance(one, VolumeRecord)),
-        containers=_needed_first(
+        containers=needed_first(
             [one for one in taken if isinstance(one, ContainerRecord)], contents
         ),
         why=why,
@@ -109,7 +109,8 @@ def choose(contents: Contents, options: Options) -> Choice:
 
 def _add_needed(contents: Contents, why: dict[tuple[str, str], str]) -> list[Need]:
     """Add what chosen objects need; return what the bundle lacks of it."""
-    manifest, missing = contents.manifest, []
+    manifest = contents.manifest
+    missing: list[Need] = []
     find_network, find_container = finder(manifest.networks), finder(manifest.containers)
     volumes = {one.name for one in manifest.volumes}
     images = {one.id: one for one in manifest.images}
@@ -117,14 +118,16 @@ def _add_needed(contents: Contents, why: dict[tuple[str, str], str]) -> list[Nee
     while waiting:
         record = waiting.pop(0)
         seen, reason = contents.container(record), f"needed by container {record.name}"
-        wanted = [("image", record.image_id, record.image_id if record.image_id in images else None)]
+        wanted: list[tuple[str, str, str | None]] = [
+            ("image", record.image_id, record.image_id if record.image_id in images else None)
+        ]
         wanted += [("volume", name, name if name in volumes else None) for name in seen.volumes]
         for name in _network_names(contents.document(record)):
             network = find_network(name)
-            wanted.append(("network", name, network and network.id))
+            wanted.append(("network", name, network.id if network else None))
         for name in seen.needs:
             other = find_container(name)
-            wanted.append(("container", name, other and other.id))
+            wanted.append(("container", name, other.id if other else None))
             if other is not None and ("container", other.id) not in why:
                 waiting.append(other)
         missing += [Need(record.id, kind, name) for kind, name, id_ in wanted if id_ is None]
@@ -150,7 +153,7 @@ def _add_parents(images: Mapping[str, ImageRecord], why: dict[tuple[str, str], s
             child = images[child.parent_id]
 
 
-def _needed_first(records: list[ContainerRecord], contents: Contents
+def needed_first(records: list[ContainerRecord], contents: Contents
                   ) -> tuple[ContainerRecord, ...]:  # fmt: skip
     """In the bundle's order, but for what others need; containers in a circle as they come."""
     find = finder(records)
@@ -177,7 +180,9 @@ def _refuse_unmatched(manifest: Manifest, options: Options) -> None:
     for kind, old in options.rename or {}:
         named = [one for one in records if kind in (None, kind_of(one))]
         names = {
-            name for one in named for name in (one.tags if isinstance(one, ImageRecord) else (one.name,))
+            name
+            for one in named
+            for name in (one.tags if isinstance(one, ImageRecord) else (one.name,))
         }
         if old not in names:
             raise BadInput(f"rename: the bundle has no {kind or 'object'} called {old!r}")

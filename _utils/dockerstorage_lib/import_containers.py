@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
-from . import recreate
+from . import recreate, recreate_compare
 from .adapters import mounts, tree, volumedir
 from .bundle import ContainerRecord
 from .errors import DockerstorageError, Incoherent
@@ -207,5 +207,5 @@ def _compare(step: Step, made: recreate.Recreation, new_id: str, work: Work) -> 
     found = work.engine.document("container", new_id)
     if found is None or found["Name"].lstrip("/") != step.new_name:
         raise Incoherent(f"container {step.new_name}", "to be there", found and found["Name"])
-    for field, asked, got in recreate.deviations(made, found):
+    for field, asked, got in recreate_compare.deviations(made, found):
         work.note(step, f"{field} is {got!r} and was {asked!r}")

@@ -11,7 +11,7 @@ from .errors import Refused
 from .import_choice import Choice, Contents, Record, id_of, kind_of, name_of, new_names
 from .import_options import Options
 from .import_world import World
-from .objects import ALIVE, PREDEFINED_NETWORKS, Container
+from .objects import ALIVE, PREDEFINED_NETWORKS
 from .prune import finder
 from .recreate_others import equal_networks, overlapping, same_place
 
@@ -161,7 +161,7 @@ class _Planner:
             why = f"another network called {name} is here"
             why += f", and {', '.join(users)} uses it" if users else ""
             return _Finding("conflict", why, str(same["Id"]), may_replace=not users)
-        taken = overlapping(document, [one for one in self.world.networks])
+        taken = overlapping(document, list(self.world.networks))
         if taken is not None:
             return _Finding("conflict", f"the network {taken['Name']} has its addresses here")
         return _Finding("create", "")
@@ -220,12 +220,12 @@ class _Planner:
             if need.container_id == record.id and not self._is_here(need.kind, need.name):
                 yield f"the {need.kind} {need.name} is neither in the bundle nor on this host"
         seen = self.contents.container(record)
-        find = finder([one for one in self.choice.containers])
+        find = finder(list(self.choice.containers))
         for needed in map(find, seen.needs):
             step = self.steps.get(("container", needed.id)) if needed is not None else None
             if step is not None and not step.acts and not step.here:
                 yield f"the container {step.name}, which it needs, is not imported"
-        networks = finder([one for one in self.choice.networks])
+        networks = finder(list(self.choice.networks))
         for network in filter(None, map(networks, seen.networks)):
             step = self.steps["network", network.id]
             if step.action == "skip" and not self._is_here("network", step.new_name):
@@ -235,8 +235,11 @@ class _Planner:
         inventory = self.world.inventory
         if kind == "volume":
             return name in self.world.volumes
-        things = {"image": inventory.images, "network": inventory.networks}
-        return finder(list(things.get(kind, inventory.containers)))(name) is not None
+        if kind == "image":
+            return any(one.id == name for one in inventory.images)
+        if kind == "network":
+            return finder(inventory.networks)(name) is not None
+        return finder(inventory.containers)(name) is not None
 
     def own_volume(self, name: str, container: ContainerRecord, named: frozenset[str]) -> None:
         """The step of a volume that the engine makes with a container."""
@@ -261,4 +264,3 @@ def refuse_conflicts(plan: ImportPlan) -> None:
             + ". Rename them (rename=...), leave some out (only=...), or choose with "
             "on_conflict=skip or on_conflict=replace"
         )
-

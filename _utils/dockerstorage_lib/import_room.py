@@ -7,6 +7,7 @@ from dataclasses import replace
 from .docker_archive import Batch, batches
 from .errors import Refused
 from .import_choice import Contents
+from .import_options import KINDS
 from .import_plan import ImportPlan, Step
 from .import_world import World
 
@@ -49,9 +50,9 @@ def _data_bytes(plan: ImportPlan, step: Step) -> int:
 def refuse_without_room(plan: ImportPlan, contents: Contents, world: World) -> None:
     """Raise Refused if the data would not fit; the engine unpacks each batch of images first."""
     largest = max((one.layer_bytes for one in loads(plan, contents, world)), default=0)
-    sizes = {kind: 0 for kind in ("image", "volume", "container")}
+    sizes = dict.fromkeys(KINDS, 0)
     for step in plan.steps:
-        sizes[step.kind] = sizes.get(step.kind, 0) + step.bytes
+        sizes[step.kind] += step.bytes
     layers = sizes["image"] + sizes["container"]
     disk = sizes["volume"] + largest
     pool = world.pool_free_bytes

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from . import recreate
+from . import recreate, recreate_compare
 from .adapters import packed
-from .bundle import ContainerRecord, FileRecord, ImageRecord, Manifest, VolumeRecord
+from .bundle import ContainerRecord, FileRecord, ImageRecord, Manifest, NetworkRecord, VolumeRecord
 from .docker_archive import CHUNK_BYTES, Batch
 from .errors import Damaged
 from .import_choice import Contents, kind_of, name_of
@@ -20,9 +20,7 @@ from .jobs import Job
 from .objects import read_container
 from .tree import Entry
 from .treetar import read_tar
-
-#: No document or image configuration of an engine comes near to this.
-DOCUMENT_BYTES = 32 << 20
+from .verification import MAX_DOCUMENT_BYTES, read_document
 
 Entries = Iterator[tuple[Entry, BinaryIO | None]]
 
@@ -60,28 +58,19 @@ class Source:
 
     def small(self, record: FileRecord) -> bytes:
         """A small file as a whole."""
-        if record.plain_bytes > DOCUMENT_BYTES:
+        if record.plain_bytes > MAX_DOCUMENT_BYTES:
             raise Damaged(record.path, f"no document has {record.plain_bytes} bytes")
         with packed.unpack(self.path, record) as stream:
             return b"".join(iter(lambda: stream.read(CHUNK_BYTES), b""))
 
-    def document(self, record: FileRecord, what: str) -> dict[str, Any]:
-        """A JSON object."""
-        try:
-            found = json.loads(self.small(record))
-        except (ValueError, RecursionError) as error:
-            raise Damaged(what, f"{record.path} is no JSON: {error}") from None
-        if not isinstance(found, dict):
-            raise Damaged(what, f"{record.path} holds no object")
-        return found
-
     def contents(self, manifest: Manifest) -> Contents:
         """The manifest with all inspect documents; raises Damaged for one that no engine gives."""
-        records = [*manifest.networks, *manifest.volumes, *manifest.containers]
-        documents = {
-            one.document.path: self.document(one.document, f"{kind_of(one)} {name_of(one)}")
-            for one in records
-        }
+        records: list[ContainerRecord | NetworkRecord | VolumeRecord] = [
+            *manifest.networks,
+            *manifest.volumes,
+            *manifest.containers,
+        ]
+        documents = {one.document.path: read_document(self.path, one.document) for one in records}
         for record in records:
             _check_document(record, documents[record.document.path])
         return Contents(manifest, documents)
@@ -152,7 +141,7 @@ def _check_document(record: Any, document: Mapping[str, Any]) -> None:
             # All that is ever asked of it is asked now, when nothing is changed yet.
             recreate.recreate(document, "", recreate.Names(), "", True)
             recreate.own_volumes(document)
-            recreate.address_key(document)
+            recreate_compare.address_key(document)
         else:
             _check_settings(document)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:

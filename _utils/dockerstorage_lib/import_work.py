@@ -96,5 +96,3 @@ class Work:
         """Raise Incoherent if the host is not as it was when the plan was made."""
         if not is_so:
             raise Incoherent(what, "as it was when the import was planned", "it changed since")
-
-

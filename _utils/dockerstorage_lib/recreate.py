@@ -137,7 +137,7 @@ def _host_config(
     if mode not in BUILT_IN and not mode.startswith("container:"):
         host["NetworkMode"] = names.network(mode)
     host["VolumesFrom"] = [_volumes_from(one, names) for one in host.get("VolumesFrom") or ()]
-    host["Links"] = [_link(one, names) for one in host.get("Links") or ()]
+    host["Links"] = [request_link(one, names) for one in host.get("Links") or ()]
     host["Mounts"] = [_mount(one, document, names) for one in host.get("Mounts") or ()]
     host["Binds"] = [_bind(one, names) for one in host.get("Binds") or ()]
     host["Binds"] += _shared_volumes(document, names, notes)
@@ -155,7 +155,7 @@ def _volumes_from(text: str, names: Names) -> str:
     return names.like(source) + colon + mode
 
 
-def _link(text: str, names: Names) -> str:
+def request_link(text: str, names: Names) -> str:
     """``/db:/web/database`` as inspect shows it, ``db:database`` as a request has it."""
     source, _, alias = text.partition(":")
     return f"{names.container_name(source.lstrip('/'))}:{alias.rpartition('/')[2]}"
@@ -267,34 +267,5 @@ def _endpoint(
     if aliases:
         made["Aliases"] = aliases
     if end.get("Links"):
-        made["Links"] = [_link(one, names) for one in end["Links"]]
+        made["Links"] = [request_link(one, names) for one in end["Links"]]
     return made
-
-
-def address_key(document: Document) -> tuple[tuple[int, ...], str]:
-    """Sorts containers by the addresses that they had, so that new ones come out alike."""
-    ends = ((document.get("NetworkSettings") or {}).get("Networks") or {}).values()
-    addresses = [end["IPAddress"] for end in ends if end and end.get("IPAddress")]
-    numbers = [tuple(int(part) for part in one.split(".")) for one in addresses if _dotted(one)]
-    return min(numbers, default=(256,)), str(document.get("Created") or "")
-
-
-def _dotted(text: str) -> bool:
-    return all(part.isdecimal() for part in text.split("."))
-
-
-def deviations(made: Recreation, found: Document) -> list[tuple[str, Any, Any]]:
-    """Fields that a new container has otherwise than asked: field, asked, got."""
-    asked = {key: value for key, value in made.body.items() if not isinstance(value, dict)}
-    config, host = found.get("Config") or {}, dict(found.get("HostConfig") or {})
-    host["Links"] = [_link(one, Names()) for one in host.get("Links") or ()]
-    pairs = [("Config", key, value, config.get(key)) for key, value in asked.items()]
-    for key in ("Labels", "Volumes", "ExposedPorts", "Healthcheck"):
-        if key in made.body:
-            pairs.append(("Config", key, made.body[key], config.get(key)))
-    pairs += [("HostConfig", key, value, host.get(key)) for key, value in made.body["HostConfig"].items()]
-    return [
-        (f"{part}.{key}", one, other)
-        for part, key, one, other in sorted(pairs, key=lambda pair: pair[:2])
-        if one != other and (one or other)
-    ]
