@@ -78,8 +78,8 @@ def carry_out(
     with export_journal.opened(partial) as journal:
 
         def work() -> Outcome:
-            export = _Export(plan, engine, partial, options, job, journal, clock)
-            return export.run()
+            with engine.guarded():
+                return _Export(plan, engine, partial, options, job, journal, clock).run()
 
         outcome = mounts.run_private(work, job.cancel)
     _write_manifest(partial, outcome.manifest)

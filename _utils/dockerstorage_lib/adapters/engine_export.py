@@ -55,27 +55,32 @@ class ExportEngine(Engine):
             yield chunk
 
     @contextmanager
-    def paused(self, container_ids: Iterable[str]) -> Iterator[None]:
-        """Keep running containers from running; they go on afterwards, whatever happens.
+    def guarded(self) -> Iterator[None]:
+        """Within it ``paused`` may be used: a process of its own stands by in case this one dies."""
+        argv = [sys.executable, "-I", str(Path(guardian.__file__))]
+        argv.append(self._url.removeprefix("unix://"))
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as self._guard:
+            yield  # at the end its standard input is closed, and it ends
 
-        A process of its own sees to it if this one is killed.
-        """
-        wanted = list(container_ids)
-        if not wanted:
+    @contextmanager
+    def paused(self, container_ids: Iterable[str]) -> Iterator[None]:
+        """Keep running containers from running; they go on afterwards, whatever happens."""
+        begun: list[str] = []
+        try:
+            for container_id in container_ids:
+                self._tell("pause", container_id)
+                begun.append(container_id)
+                self._call(self._api.pause, container_id)
             yield
-            return
-        with _guarded(self._url.removeprefix("unix://")) as guard:
-            begun: list[str] = []
-            try:
-                for container_id in wanted:
-                    guard.tell("pause", container_id)
-                    begun.append(container_id)
-                    self._call(self._api.pause, container_id)
-                yield
-            finally:
-                for container_id in begun:
-                    self._go_on(container_id)
-                    guard.tell("done", container_id)
+        finally:
+            for container_id in begun:
+                self._go_on(container_id)
+                self._tell("done", container_id)
+
+    def _tell(self, word: str, container_id: str) -> None:
+        assert self._guard.stdin is not None
+        self._guard.stdin.write(f"{word} {container_id}\n".encode())
+        self._guard.stdin.flush()
 
     def _go_on(self, container_id: str) -> None:
         try:
@@ -84,25 +89,3 @@ class ExportEngine(Engine):
             # It ended, or was not paused in the first place.
             if refused.status not in (404, 409, 500):
                 raise
-
-
-class _Guard:
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        self._process = process
-
-    def tell(self, word: str, container_id: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{word} {container_id}\n".encode())
-        self._process.stdin.flush()
-
-
-@contextmanager
-def _guarded(socket: str) -> Iterator[_Guard]:
-    argv = [sys.executable, "-I", str(Path(guardian.__file__)), socket]
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)
-    try:
-        yield _Guard(process)
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(timeout=60)

@@ -1,0 +1,98 @@
+"""Runs in a guest: what a tree holds, one line of JSON for each file; or make a tree hold a lot.
+
+contents.py show ROOT, contents.py fill ROOT
+
+``show`` tells all that an export promises to keep: path, type, mode, owner, times in ns, size,
+digest, extended attributes, link target, device numbers, which names are one file. It stays in the
+file system of ROOT, as what is mounted in a container is not the container's.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def show(root: str) -> None:
+    device, files = os.lstat(root).st_dev, {}
+    for folder, names in walk(root, device):
+        for name in names:
+            path = os.path.join(folder, name)  # noqa: PTH118
+            seen = os.lstat(path)
+            if seen.st_dev == device and not stat.S_ISSOCK(seen.st_mode):
+                files[os.path.relpath(path, root)] = describe(path, seen)
+    first: dict[int, str] = {}
+    for path in sorted(files):
+        inode = files[path].pop("inode")
+        files[path]["same_as"] = first.setdefault(inode, path)
+        print(json.dumps([path, files[path]]))
+
+
+def walk(root: str, device: int):  # type: ignore[no-untyped-def]
+    yield root, ["."]
+    for folder, folders, names in os.walk(root):
+        yield folder, folders + names
+        folders[:] = [
+            one for one in folders
+            if os.lstat(os.path.join(folder, one)).st_dev == device  # noqa: PTH118
+        ]  # fmt: skip
+
+
+def describe(path: str, seen: os.stat_result) -> dict[str, Any]:
+    plain = stat.S_ISREG(seen.st_mode)
+    return {
+        "inode": seen.st_ino,
+        "mode": oct(seen.st_mode),
+        "owner": [seen.st_uid, seen.st_gid],
+        "mtime_ns": seen.st_mtime_ns,
+        "size": seen.st_size if plain else None,
+        "digest": hashlib.sha256(Path(path).read_bytes()).hexdigest() if plain else None,
+        "target": os.readlink(path) if stat.S_ISLNK(seen.st_mode) else None,
+        "device": seen.st_rdev,
+        "links": seen.st_nlink if plain else None,
+        "xattrs": {
+            name: os.getxattr(path, name, follow_symlinks=False).hex()
+            for name in sorted(os.listxattr(path, follow_symlinks=False))
+            if not name.startswith("trusted.overlay.")
+        },
+    }
+
+
+def fill(root: str) -> None:
+    """Files of every kind, and odd ones."""
+    os.chdir(root)
+    os.makedirs("rich/deep/er/and/deeper")
+    Path("rich/plain").write_bytes(os.urandom(100_000))
+    Path("rich/deep/er/and/deeper/x").write_text("x")
+    os.link("rich/plain", "rich/second name")
+    os.link("rich/plain", "rich/deep/third")
+    os.symlink("/etc/passwd", "rich/absolute")
+    os.symlink("../nowhere", "rich/dangling")
+    os.mkfifo("rich/fifo", 0o640)
+    os.mknod("rich/null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    os.mknod("rich/loop", 0o660 | stat.S_IFBLK, os.makedev(7, 5))
+    Path("rich/setuid").write_text("#!/bin/sh\n")
+    os.chown("rich/setuid", 1000, 50)
+    os.chmod("rich/setuid", 0o6755)
+    os.mkdir("rich/sticky")
+    os.chmod("rich/sticky", 0o1777)
+    for name in (b"rich/new\nline", b"rich/\xff\xfe", "rich/ümläut €".encode(), b"rich/ " + b"n" * 200):
+        Path(os.fsdecode(name)).write_bytes(name)
+    with open("rich/sparse", "wb") as file:
+        file.truncate(64 << 20)
+        file.seek(32 << 20)
+        file.write(b"in the middle")
+    os.setxattr("rich/plain", "user.note", b"\x00\xffbinary\n=")
+    os.setxattr("rich/deep", "trusted.note", b"a directory's")
+    # cap_net_bind_service, as capabilities(7) has it in version 2
+    os.setxattr("rich/setuid", "security.capability", bytes.fromhex("0100000200040000000000000000000000000000"))
+    os.utime("rich/plain", ns=(1_500_000_000_123_456_789, 1_400_000_000_987_654_321))
+    os.utime("rich/absolute", ns=(1, 2), follow_symlinks=False)
+    os.utime("rich/sticky", ns=(5, 7))
+
+
+if __name__ == "__main__":
+    {"show": show, "fill": fill}[sys.argv[1]](sys.argv[2])
