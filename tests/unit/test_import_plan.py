@@ -210,7 +210,9 @@ def test_what_was_imported_and_then_removed_is_imported_anew():
 
 def test_a_volume_of_the_same_name_that_somebody_else_made_since_is_a_conflict():
     lines = [Line("done", "volume", "data", "data", "data")]
-    host = i.world(volumes=[i.volume_document("data")], lines=lines, marks={"data": Mark("", False)})
+    host = i.world(
+        volumes=[i.volume_document("data")], lines=lines, marks={"data": Mark("", False)}
+    )
     assert [one.name for one in i.plan(BUNDLE, host).conflicts] == ["data"]
 
 
