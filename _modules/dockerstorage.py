@@ -36,7 +36,6 @@ try:
         gather,
         import_job,
         import_options,
-        jobs as jobs_,
         lock,
         policy,
         poolview,
@@ -52,6 +51,9 @@ try:
     from dockerstorage_lib import devices as devices_
     from dockerstorage_lib import export as export_
     from dockerstorage_lib import extend as extend_
+    from dockerstorage_lib import (
+        jobs as jobs_,
+    )
     from dockerstorage_lib import protect as protect_
     from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_
@@ -596,7 +598,7 @@ def export(
             return export_job.carry_out(plan, connection, place, options, job, time.time)
 
 
-def verify(bundle, max_ratio=None, max_age=None, absent_ok=False, **kwargs):
+def verify(bundle, max_ratio=1000, max_age=None, absent_ok=False, **kwargs):
     """
     Check a bundle: every digest, every archive, and that nothing that is needed is missing.
 
@@ -611,7 +613,8 @@ def verify(bundle, max_ratio=None, max_age=None, absent_ok=False, **kwargs):
 
     Returns a dict: ``valid``; ``fresh``; ``damaged`` (each with ``file``, ``object``, ``why``);
     ``missing`` (sentences); ``not_taken`` (what the export left out, and why); ``id``,
-    ``created``, ``host``, ``counts``, ``bytes``, ``plain_bytes``. Fails if there is no bundle.
+    ``created`` (seconds since the epoch), ``host``, ``counts``, ``bytes``, ``plain_bytes``,
+    ``summary`` (lines to read). Fails if there is no bundle.
 
     CLI Example:
 
@@ -622,12 +625,13 @@ def verify(bundle, max_ratio=None, max_age=None, absent_ok=False, **kwargs):
     _no_unknown(kwargs)
     with _salt_errors():
         oldest = None if max_age is None else time.time() - policy.read_age(max_age, "max_age")
-        path = verification.read_path(bundle)
+        path = export_job.read_path("bundle", bundle)
         if absent_ok and not path.exists():
             return None
         with jobs_.running("verify", bundle, time.time(), _teller("verify", kwargs)) as job:
-            found = verification.verify(path, job, max_ratio)
-        return {**found, "fresh": oldest is None or found["created_at"] >= oldest}
+            found = verification.verify(path, job.reach, max_ratio)
+        found["fresh"] = oldest is None or found["created"] >= oldest
+        return {**found, "summary": summary.verify_lines(found)}
 
 
 def jobs():
@@ -698,7 +702,7 @@ def import_(
         with lock.held("import"), lock.held("prune"):
             prepared = import_job.prepare(path, options, connection)
             if test:
-                return import_job.as_dict(prepared)
+                return import_job.planned(prepared)
             with jobs_.running("import", str(path), time.time(), _teller("import", kwargs)) as job:
                 return import_job.carry_out(prepared, connection, job)
 

@@ -145,7 +145,7 @@ def exported(name, max_age="1d", **kwargs):
         found = __salt__["dockerstorage.verify"](name, max_age=max_age, absent_ok=True)
         why = _why_export(found, max_age)
         if why is None:
-            return _result(name, True, f"The bundle {name} is of {found['created']} and whole.")
+            return _result(name, True, f"The bundle {name} is whole, and not too old.")
         if __opts__["test"]:
             planned = __salt__["dockerstorage.export"](test=True, **arguments)
             changes = {"bundle": {"old": found and found["id"], "new": planned["summary"][0]}}

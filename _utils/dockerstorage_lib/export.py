@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from . import bundle, export_journal
+from . import export_journal
 from .adapters import mounts
 from .adapters.engine_export import ExportEngine
 from .bundle import (
@@ -25,6 +25,7 @@ from .errors import BadInput, Damaged, DockerstorageError, EngineUnreachable, In
 from .export_plan import ExportPlan
 from .export_sources import Sources
 from .jobs import Job
+from .manifest import manifest_text
 from .objects import Container, Image, Network, Volume
 
 T = TypeVar("T")
@@ -193,6 +194,6 @@ def _write_manifest(partial: Path, found: Manifest) -> None:
     path = partial / MANIFEST
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "w") as file:
-        file.write(bundle.manifest_text(found))
+        file.write(manifest_text(found))
         file.flush()
         os.fsync(file.fileno())

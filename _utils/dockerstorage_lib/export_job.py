@@ -27,11 +27,16 @@ def partial_path(dest: Path) -> Path:
     return dest.with_name(f".{dest.name}.partial")
 
 
+def read_path(argument: str, text: str) -> Path:
+    """Read the path of a bundle; raises BadInput, naming the argument."""
+    if not isinstance(text, str) or not text.startswith("/") or ".." in text.split("/"):
+        raise BadInput(f"{argument}: {text!r} is no absolute path of a directory")
+    return Path(text)
+
+
 def read_dest(dest: str, replace: bool) -> Path:
     """Check where the bundle is to go; raises BadInput or Refused."""
-    if not isinstance(dest, str) or not dest.startswith("/") or ".." in dest.split("/"):
-        raise BadInput(f"dest: {dest!r} is no absolute path of a directory to make")
-    path = Path(dest)
+    path = read_path("dest", dest)
     if not path.parent.is_dir():
         raise BadInput(f"dest: there is no directory {path.parent}; make it first")
     if path.exists() and not (replace and (path / MANIFEST).is_file()):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import import_journal, poolview, summary, verification
+from . import import_journal, poolview, verification
 from .adapters import mounts, store, volumedir
 from .adapters.engine_import import ImportEngine
 from .bundle import Manifest
@@ -19,10 +19,11 @@ from .import_images import import_images
 from .import_options import Options
 from .import_places import import_networks, import_volumes
 from .import_plan import ImportPlan, named_volumes, plan_import, refuse_conflicts
+from .import_result import as_dict
 from .import_room import loads, refuse_without_room, weigh
 from .import_source import Source
 from .import_start import start_containers
-from .import_work import Note, Outcome, Work
+from .import_work import Work
 from .import_world import Mark, World, pool_free
 from .jobs import Job
 from .prune_job import HOPELESS
@@ -97,6 +98,11 @@ def _refuse_engine(driver: str, info: dict[str, Any]) -> None:
         )
 
 
+def planned(prepared: Prepared) -> dict[str, Any]:
+    """What an import would do, as plain values."""
+    return as_dict(prepared.path, prepared.contents.manifest, prepared.plan)
+
+
 def carry_out(prepared: Prepared, engine: ImportEngine, job: Job) -> dict[str, Any]:
     """Verify, then make what was planned, and tell what became of it.
 
@@ -122,7 +128,7 @@ def carry_out(prepared: Prepared, engine: ImportEngine, job: Job) -> dict[str, A
             named_volumes=named_volumes(prepared.plan.choice, prepared.contents),
         )
         mounts.run_private(lambda: _run(work), job.cancel)
-    return as_dict(prepared, work.outcome, work)
+    return as_dict(prepared.path, prepared.contents.manifest, prepared.plan, work)
 
 
 def _run(work: Work) -> None:
@@ -137,70 +143,3 @@ def _run(work: Work) -> None:
     except (DockerstorageError, OSError) as error:
         done = [f"{step.kind} {step.new_name}" for step, _ in work.outcome.imported]
         raise BrokenOff("import", str(error), done) from None
-
-
-def as_dict(prepared: Prepared, outcome: Outcome | None = None, work: Work | None = None
-            ) -> dict[str, Any]:  # fmt: skip
-    """An import as plain values; without an outcome it was planned only."""
-    manifest, plan = prepared.contents.manifest, prepared.plan
-    result: dict[str, Any] = {
-        "test": outcome is None,
-        "bundle": str(prepared.path),
-        "id": manifest.id,
-        "host": manifest.host,
-        "plan": [
-            {
-                "kind": one.kind,
-                "name": one.name,
-                "new_name": one.new_name,
-                "action": one.action,
-                "why": one.why,
-                "bytes": one.bytes,
-            }
-            for one in plan.steps
-        ],
-        "bytes": sum(one.bytes for one in plan.steps),
-        "imported": [],
-        "skipped": [
-            {"kind": one.kind, "name": one.name, "why": one.why}
-            for one in plan.steps
-            if one.action in ("exists", "skip")
-        ],
-        "different": [],
-        "started": [],
-        "not_started": [],
-        "mapping": {},
-        "not_taken": [asdict(one) for one in manifest.not_taken],
-    }
-    if outcome is not None and work is not None:
-        result |= {
-            "imported": [
-                {"kind": step.kind, "name": step.name, "new_name": step.new_name, "id": new_id}
-                for step, new_id in outcome.imported
-            ],
-            "different": _notes(outcome.different),
-            "started": outcome.started,
-            "not_started": _notes(outcome.not_started),
-            "mapping": _mapping(work),
-        }
-    result["summary"] = summary.import_lines(result)
-    return result
-
-
-def _notes(notes: list[Note]) -> list[dict[str, str]]:
-    return [asdict(one) for one in notes]
-
-
-def _mapping(work: Work) -> dict[str, dict[str, Any]]:
-    """What names and ids of the bundle became: by kind, by old name."""
-    return {
-        "containers": {
-            one.name: {"old_id": one.id, "id": one.new_id, "name": one.new_name}
-            for one in work.containers
-        },
-        "networks": {
-            one.name: {"old_id": one.id, "id": one.new_id, "name": one.new_name}
-            for one in work.networks
-        },
-        "volumes": dict(work.volumes),
-    }

@@ -49,6 +49,11 @@ class Job:
         if time.monotonic() - self._told >= INTERVAL_SECONDS:
             self.tell()
 
+    def reach(self, done_bytes: int, total_bytes: int) -> None:
+        """So many bytes of so many are done."""
+        self.total_bytes = total_bytes
+        self.advance(done_bytes - self.done_bytes)
+
     def turn_to(self, what: str) -> None:
         """The object that is worked on from now on."""
         self.now = what

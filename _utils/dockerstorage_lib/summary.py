@@ -118,22 +118,17 @@ def export_lines(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def import_lines(result: Mapping[str, Any]) -> list[str]:
-    """What an import made, or would make."""
-    steps = [one for one in result["plan"] if one["action"] in ("create", "replace")]
-    counts = ", ".join(
-        f"{sum(one['kind'] == kind for one in steps)} {kind}s"
-        for kind in ("image", "network", "volume", "container")
-    )
-    verb = "would import" if result["test"] else "imported"
-    lines = [f"{verb} {counts} from {result['bundle']}: {human_bytes(result['bytes'])}"]
-    signs = {"create": "+", "replace": "!", "exists": "=", "skip": "~", "conflict": "x"}
-    for one in result["plan"]:
-        new = f" as {one['new_name']}" if one["new_name"] != one["name"] else ""
-        line = f"{signs[one['action']]} {one['kind']} {one['name']}{new}: {one['why']}"
-        if result["test"] or one["action"] not in ("create", "exists"):
-            lines.append(line)
-    lines += [f"# {one['kind']} {one['name']}: {one['what']}" for one in result["different"]]
-    lines += [f"started {name}" for name in result["started"]]
-    lines += [f"x not started: {one['name']}: {one['what']}" for one in result["not_started"]]
+def verify_lines(found: Mapping[str, Any]) -> list[str]:
+    """What became of a bundle."""
+    counts = ", ".join(f"{count} {kind}" for kind, count in found["counts"].items())
+    word = "whole" if found["valid"] else "NOT whole"
+    lines = [
+        f"{found['bundle']} is {word}: {counts}; {human_bytes(found['bytes'])} for "
+        f"{human_bytes(found['plain_bytes'])}"
+    ]
+    lines += [f"! {one['object']}: {one['file']}: {one['why']}" for one in found["damaged"]]
+    lines += [f"! missing: {one}" for one in found["missing"]]
+    lines += [
+        f"~ not taken: {one['kind']} {one['name']}: {one['why']}" for one in found["not_taken"]
+    ]
     return lines
