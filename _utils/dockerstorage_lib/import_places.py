@@ -69,7 +69,7 @@ def _make_volume(step: Step, record: VolumeRecord, work: Work) -> None:
     work.expect(f"volume {step.new_name}", (now is not None) == bool(step.here))
     if step.action == "replace":
         _refuse_users(step, work)
-        if (now or {}).get("Labels") != document.get("Labels"):
+        if ((now or {}).get("Labels") or {}) != (document.get("Labels") or {}):
             work.note(step, "it keeps the labels that it has here: the engine cannot change them")
     work.begin(step)
     if now is None:

@@ -173,16 +173,16 @@ class _Planner:
         if here is None:
             elsewhere = "only its settings: its data lies elsewhere"
             return _Finding("create", "" if record.data else elsewhere)
-        mark = self.world.marks.get(name)
-        begun = self.world.history.last("volume", record.name)
-        if mark is not None and mark.state == "done":
-            return _Finding("exists", "it was imported before", name)
-        if mark is not None and begun is not None and (mark.state == "begun" or mark.is_empty):
-            return _Finding("create", "an earlier import did not end", name)
         if record.data is None and same_place(here, document):
             return _Finding("exists", "an equal volume is here, its data elsewhere", name)
         if record.data is None or not same_place(here, document):
             return _Finding("conflict", f"a volume {name} of another kind is here", name)
+        mark, last = self.world.marks.get(name), self.world.history.last("volume", record.name)
+        if mark is not None and mark.state == "done":
+            return _Finding("exists", "it was imported before", name)
+        begun = mark is not None and last is not None and last.event == "begun"
+        if mark is not None and (mark.state == "begun" or (begun and mark.is_empty)):
+            return _Finding("create", "an earlier import did not end", name)
         users = self._users(lambda one: one.state in ALIVE and name in one.volumes)
         if users:
             return _Finding("conflict", f"a volume {name} is here, and {', '.join(users)} "

@@ -253,14 +253,14 @@ def _endpoint(
 ) -> dict[str, Any]:
     """What the operator asked for at one network; the engine takes it on user networks alone."""
     made: dict[str, Any] = {}
-    if end.get("DriverOpts"):
+    if end.get("DriverOpts") is not None:
         made["DriverOpts"] = dict(end["DriverOpts"])
     if network in BUILT_IN:
         return made
     addresses = {key: value for key, value in (end.get("IPAMConfig") or {}).items() if value}
     if addresses and not names.has_address(network):
         notes.append(f"without its address on {network}: that network has others here")
-    elif addresses:
+    elif end.get("IPAMConfig") is not None:
         made["IPAMConfig"] = addresses
     # The engine adds the short id itself.
     aliases = [one for one in end.get("Aliases") or () if one != container_id[:SHORT_ID]]

@@ -80,13 +80,13 @@ def volume_request(document: Document, name: str) -> dict[str, Any]:
     return {
         "Name": name,
         "Driver": document.get("Driver") or "local",
-        "DriverOpts": dict(document.get("Options") or {}),
-        "Labels": dict(document.get("Labels") or {}),
+        "DriverOpts": document.get("Options"),
+        "Labels": document.get("Labels"),
     }
 
 
 def same_place(one: Document, other: Document) -> bool:
     """Whether two volumes have their data in the same way: driver and options."""
-    keys = ("Driver", "DriverOpts")
     mine, theirs = volume_request(one, ""), volume_request(other, "")
-    return all(mine[key] == theirs[key] for key in keys)
+    options = (mine["DriverOpts"] or {}) == (theirs["DriverOpts"] or {})
+    return options and mine["Driver"] == theirs["Driver"]
