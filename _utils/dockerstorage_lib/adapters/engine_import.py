@@ -33,8 +33,10 @@ class ImportEngine(ExportEngine):
         # docker-py hands errors of the stream over as they are; an error in making the stream ends
         # the request, and the engine drops what it had of it.
         for step in self._call(lambda: list(self._api.load_image(stream, quiet=False))):
-            if "error" in step:
-                raise EngineRefused(500, str(step["error"]))
+            # "message": what it says instead of a stream, with a status that docker-py overlooks.
+            why = step.get("error") or step.get("message")
+            if why:
+                raise EngineRefused(500, str(why))
 
     def create_network(self, request: Document) -> str:
         """Make a network; its id."""
@@ -71,10 +73,6 @@ class ImportEngine(ExportEngine):
     def discard(self, container_id: str) -> None:
         """Remove a container that does not run, and the volumes that the engine made with it."""
         self._call(self._api.remove_container, container_id, v=True)
-
-    def point_tag(self, image_id: str, name: str) -> None:
-        """Point a tag to an image, from wherever it pointed."""
-        self.tag(image_id, name)
 
     def _post(self, path: str, request: Document) -> dict[str, Any]:
         url = self._api._url(path)

@@ -28,10 +28,15 @@ CHUNK_BYTES = 1 << 20
 
 def folder(root: str, name: str, mountpoint: str) -> Path:
     """A volume's directory; raises Refused if its data is not where the local driver has it."""
-    path = Path(root, "volumes", name)
-    if Path(mountpoint) != path / DATA or path.parent != Path(root, "volumes") or path.is_symlink():
-        raise Refused(f"volume {name}: its data lies in {mountpoint}, not in {path / DATA}")
+    data, place = Path(mountpoint), Path(root, "volumes").resolve()
+    path = data.parent
+    if (path.name, data.name) != (name, DATA) or path.parent.resolve() != place or _linked(path):
+        raise Refused(f"volume {name}: its data lies in {mountpoint}, not below {place}")
     return path
+
+
+def _linked(path: Path) -> bool:
+    return path.is_symlink() or (path / DATA).is_symlink()
 
 
 def read_mark(path: Path, bundle_id: str) -> str:
