@@ -34,8 +34,11 @@ try:
         export_job,
         export_plan,
         gather,
+<<<<<<< HEAD
         import_job,
         import_options,
+=======
+>>>>>>> bundle
         lock,
         policy,
         poolview,

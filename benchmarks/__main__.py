@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from benchmarks.beacon import ROUNDS, reaction_seconds, ticks
+from benchmarks.bundle import bundled
 from benchmarks.lab import race
 from benchmarks.planning import LAYERS_AN_IMAGE, seconds_to_plan
 from dockerstorage_lib.summary import columns, human_bytes
@@ -20,6 +21,8 @@ def main() -> int:
     rows += _beacon_rows()
     for kind in ("loop", "direct"):
         rows += _race_rows(kind)
+    for kind in ("direct", "overlay"):
+        rows += _bundle_rows(kind)
     print("\n".join(columns(rows)))
     return 0
 
@@ -69,6 +72,20 @@ def _race_rows(kind: str) -> list[Row]:
         (f"{kind}: the same with salt-call's start", f"{call:.2f} ×", "-", "-"),
         _row(f"{kind}: bytes freed / predicted", freed, "equal", equal),
         (f"{kind}: objects left, ours / engine's", left, "-", "-"),
+    ]
+
+
+def _bundle_rows(kind: str) -> list[Row]:
+    seen = bundled(kind)
+    wall = seen.our_seconds / seen.peer_seconds
+    size = seen.our_bytes / seen.peer_bytes
+    times = f"{seen.our_seconds:.1f} s / {seen.peer_seconds:.1f} s"
+    sizes = f"{human_bytes(seen.our_bytes)} / {human_bytes(seen.peer_bytes)}"
+    peer = "docker save, export | gzip"
+    return [
+        _row(f"{kind}: export / {peer}: wall", f"{wall:.2f} × ({times})", "≤ 0.5 ×", wall <= 0.5),
+        _row(f"{kind}: the same: bytes", f"{size:.2f} × ({sizes})", "≤ 0.7 ×", size <= 0.7),
+        _row(f"{kind}: peak memory", f"{seen.peak_mib:.0f} MiB", "< 200 MiB", seen.peak_mib < 200),
     ]
 
 

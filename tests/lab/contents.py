@@ -20,7 +20,7 @@ def show(root: str) -> None:
     device, files = os.lstat(root).st_dev, {}
     for folder, names in walk(root, device):
         for name in names:
-            path = os.path.join(folder, name)  # noqa: PTH118
+            path = os.path.join(folder, name)
             seen = os.lstat(path)
             if seen.st_dev == device and not stat.S_ISSOCK(seen.st_mode):
                 files[os.path.relpath(path, root)] = describe(path, seen)
@@ -37,7 +37,7 @@ def walk(root: str, device: int):  # type: ignore[no-untyped-def]
         yield folder, folders + names
         folders[:] = [
             one for one in folders
-            if os.lstat(os.path.join(folder, one)).st_dev == device  # noqa: PTH118
+            if os.lstat(os.path.join(folder, one)).st_dev == device
         ]  # fmt: skip
 
 
@@ -79,7 +79,12 @@ def fill(root: str) -> None:
     os.chmod("rich/setuid", 0o6755)
     os.mkdir("rich/sticky")
     os.chmod("rich/sticky", 0o1777)
-    for name in (b"rich/new\nline", b"rich/\xff\xfe", "rich/ümläut €".encode(), b"rich/ " + b"n" * 200):
+    for name in (
+        b"rich/new\nline",
+        b"rich/\xff\xfe",
+        "rich/ümläut €".encode(),
+        b"rich/ " + b"n" * 200,
+    ):
         Path(os.fsdecode(name)).write_bytes(name)
     with open("rich/sparse", "wb") as file:
         file.truncate(64 << 20)
@@ -88,7 +93,11 @@ def fill(root: str) -> None:
     os.setxattr("rich/plain", "user.note", b"\x00\xffbinary\n=")
     os.setxattr("rich/deep", "trusted.note", b"a directory's")
     # cap_net_bind_service, as capabilities(7) has it in version 2
-    os.setxattr("rich/setuid", "security.capability", bytes.fromhex("0100000200040000000000000000000000000000"))
+    os.setxattr(
+        "rich/setuid",
+        "security.capability",
+        bytes.fromhex("0100000200040000000000000000000000000000"),
+    )
     os.utime("rich/plain", ns=(1_500_000_000_123_456_789, 1_400_000_000_987_654_321))
     os.utime("rich/absolute", ns=(1, 2), follow_symlinks=False)
     os.utime("rich/sticky", ns=(5, 7))

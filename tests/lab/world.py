@@ -15,7 +15,9 @@ docker network ls -q --no-trunc | sort | xargs -r docker network inspect > /tmp/
 for kind in containers images volumes networks; do
     [ -s /tmp/$kind ] || echo '[]' > /tmp/$kind
 done
-jq -n '{containers: $c[0], images: $i[0], volumes: $v[0], networks: $n[0]}' \
+# The engine lists mounts in another order each time.
+jq -n '{containers: ($c[0] | map(.Mounts |= sort_by(.Destination))), images: $i[0],
+        volumes: $v[0], networks: $n[0]}' \
     --slurpfile c /tmp/containers --slurpfile i /tmp/images \
     --slurpfile v /tmp/volumes --slurpfile n /tmp/networks
 """

@@ -56,7 +56,7 @@ class ExportEngine(Engine):
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
-        """Within it ``paused`` may be used: a process of its own stands by in case this one dies."""
+        """Within it ``paused`` may be used: a process stands by in case this one dies."""
         argv = [sys.executable, "-I", str(Path(guardian.__file__))]
         argv.append(self._url.removeprefix("unix://"))
         with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as self._guard:

@@ -60,7 +60,7 @@ class Archived:
         with tarfile.open(fileobj=self._stream, mode="r|") as archive:
             self._archive = archive
             for member in archive:
-                archive.members = []  # or it would remember all of them
+                archive.members = []  # type: ignore[attr-defined]  # or it would remember all
                 path = member.name.removeprefix("./").strip("/")
                 if path in self._changed or (path in self._above and member.isdir()):
                     self._now = member
