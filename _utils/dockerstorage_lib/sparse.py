@@ -28,12 +28,17 @@ def segments_of(file: BinaryIO, size: int) -> Segments | None:
     """Where a file has data; None if it has no hole, or cannot tell."""
     try:
         descriptor = file.fileno()
+        at = os.lseek(descriptor, 0, os.SEEK_CUR)
+    except OSError:  # no file
+        return None
+    try:
         if os.lseek(descriptor, 0, os.SEEK_HOLE) >= size:
-            os.lseek(descriptor, 0, os.SEEK_SET)
             return None
         found = list(_data(descriptor, size))
-    except OSError:  # no file, or a file system without holes
+    except OSError:  # a file system without holes
         return None
+    finally:
+        os.lseek(descriptor, at, os.SEEK_SET)
     if len(found) > MAX_SEGMENTS:
         begin = found[MAX_SEGMENTS - 1][0]
         found[MAX_SEGMENTS - 1 :] = [(begin, size - begin)]

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import re
 import tarfile
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
-from .tree import Entry
+from .tree import MAX_DEPTH, Entry, check_path
 
 BLOCK_BYTES = 512
 #: A file system may give a file far more and larger xattrs than any real one has.
 MAX_RECORDS_BYTES = 8 * 2**20
-#: Descriptors are held for every level.
-MAX_DEPTH = 400
 
 _TYPES = {
     "directory": tarfile.DIRTYPE,
@@ -135,8 +134,10 @@ def _ustar(block: bytes) -> tarfile.TarInfo:
         raise ValueError(str(error)) from None
 
 
+@lru_cache(maxsize=64)
 def record_bytes(block: bytes) -> int:
     """The size of the extended header that a block announces; ValueError if it does not."""
+    # Cached: these blocks differ by that size alone, and parsing one is as costly as a member's.
     info = _ustar(block)
     if info.type != tarfile.XHDTYPE:
         raise ValueError(f"a member without an extended header (type {info.type!r})")
@@ -156,18 +157,6 @@ def _path(left: dict[bytes, bytes], info: tarfile.TarInfo, sparse: bool) -> str:
             return ""
     check_path(path)
     return path
-
-
-def check_path(path: str) -> None:
-    """Raise ValueError unless it names something strictly below a root."""
-    parts = path.split("/")
-    if len(parts) > MAX_DEPTH:
-        raise ValueError(f"deeper than {MAX_DEPTH} directories")
-    for part in parts:
-        if part in ("", ".", "..") or "\0" in part:
-            raise ValueError(f"{path[:200]!r} is no path below the root")
-        if len(part) > 63 and len(part.encode("utf-8", "surrogateescape")) > 255:
-            raise ValueError(f"the name {part[:40]!r}... is too long")
 
 
 def _target(left: dict[bytes, bytes], info: tarfile.TarInfo, kind: str) -> str:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 #: As the OCI image specification names deletions ("Whiteouts").
 WHITEOUT = ".wh."
 OPAQUE = ".wh..wh..opq"
+#: Of a path: who walks or writes a tree holds a descriptor for each level.
+MAX_DEPTH = 400
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,15 @@ def is_whiteout(path: str) -> bool:
 def deleted(path: str) -> str:
     """The name, in the same directory, that a whiteout deletes."""
     return name(path)[len(WHITEOUT) :]
+
+
+def check_path(path: str) -> None:
+    """Raise ValueError unless it names something strictly below a root."""
+    parts = path.split("/")
+    if len(parts) > MAX_DEPTH:
+        raise ValueError(f"deeper than {MAX_DEPTH} directories")
+    for part in parts:
+        if part in ("", ".", "..") or "\0" in part:
+            raise ValueError(f"{path[:200]!r} is no path below the root")
+        if len(part) > 63 and len(part.encode("utf-8", "surrogateescape")) > 255:
+            raise ValueError(f"the name {part[:40]!r}... is too long")

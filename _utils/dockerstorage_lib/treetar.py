@@ -36,7 +36,8 @@ def write_tar(
 ) -> None:
     """Write entries, in ``order`` and parents first, as a tar.
 
-    ``read`` opens the content of a file. ``on_changed(path, why)`` hears of files that changed
+    ``read`` opens the content of a file; if it has a ``fileno``, that is asked for holes and for
+    changes, so it has to be the file itself. ``on_changed(path, why)`` hears of files that changed
     while they were read (their content is filled up or cut to the size announced) and of those that
     vanished (these are left out, FileNotFoundError of ``read``). Raises Refused for what the reader
     would not take.
@@ -134,6 +135,7 @@ def read_tar(
         try:
             found = _next(source)
             if found is None:
+                check.end()
                 return
             entry, content = found
             check.entry(entry)
@@ -199,6 +201,11 @@ class _Check:
             self._link(entry)
         elif entry.links:
             self._linkable[entry.path] = entry.links
+
+    def end(self) -> None:
+        """Nothing at all is no tree."""
+        if self._last is None:
+            raise ValueError("it has no root")
 
     def _parent(self, entry: Entry) -> None:
         above = parent(entry.path)

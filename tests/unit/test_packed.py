@@ -75,6 +75,13 @@ def test_what_a_cut_run_left_is_written_anew(tmp_path):
     assert not (tmp_path / record.path).is_symlink()
 
 
+@pytest.mark.parametrize("path", ["../x.zst", "/x", "a/../../x", ""])
+def test_nothing_is_written_outside_of_the_bundle(tmp_path, path):
+    with pytest.raises(Refused):
+        packed.Packer(tmp_path / "bundle", path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_flipped_bit_and_every_cut_is_found(tmp_path):
     record = pack(tmp_path, b"some content" * 20)
     file = tmp_path / record.path

@@ -5,16 +5,16 @@ import os
 import socket
 import stat
 import subprocess
-import sys
 import tarfile
 
 import pytest
 
+from dockerstorage_lib import sparse
 from dockerstorage_lib.adapters import tree
 from dockerstorage_lib.errors import Refused
 from dockerstorage_lib.tree import Entry, order
 from dockerstorage_lib.treetar import read_tar, write_tar
-from tests.unit.trees import everything, look, tar_of, untar
+from tests.unit.trees import everything, look, run_in_mount_namespace, tar_of, untar, with_holes
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="only root can make device nodes and give files to others"
@@ -70,6 +70,33 @@ def test_gnu_tar_and_python_read_it(tmp_path):
     assert many == (source / "many").read_bytes()
 
 
+def test_a_file_larger_than_any_disk_keeps_its_holes(tmp_path):
+    (tmp_path / "source").mkdir()
+    with (tmp_path / "source" / "disk.img").open("wb") as file:
+        file.seek(2**40)
+        file.write(b"end")
+        file.truncate(2**40 + 2**30)
+    data = tar_of(tmp_path / "source")
+    assert len(data) < 20_000
+    copy = untar(data, tmp_path / "copy") / "disk.img"
+    assert copy.stat().st_size == 2**40 + 2**30
+    assert copy.stat().st_blocks < 100
+    with copy.open("rb") as file:
+        file.seek(2**40)
+        assert file.read(4) == b"end\0"
+
+
+def test_a_file_in_very_many_pieces_loses_only_its_last_holes(tmp_path, monkeypatch):
+    monkeypatch.setattr(sparse, "MAX_SEGMENTS", 10)
+    source = tmp_path / "source"
+    source.mkdir()
+    with_holes(source)
+    before = look(source, holes=False)
+    copy = untar(tar_of(source), tmp_path / "copy")
+    assert look(copy, holes=False) == before
+    assert (copy / "many").stat().st_blocks > (source / "many").stat().st_blocks
+
+
 def test_sockets_and_what_is_skipped_are_left_out(tmp_path):
     server = socket.socket(socket.AF_UNIX)
     server.bind(str(tmp_path / "socket"))
@@ -93,6 +120,7 @@ def test_mounts_are_not_crossed_not_even_binds_of_the_same_file_system(tmp_path)
         touch {tmp_path}/other/secret
         mount --bind {tmp_path}/other {tmp_path}/tree/point
         cd {tmp_path}/tree && exec "$0" -c '
+from dockerstorage_lib import sparse
 from dockerstorage_lib.adapters import tree
 left = []
 print([one.path for one in tree.walk(".", on_left_out=lambda *one: left.append(one))], left)
@@ -103,15 +131,6 @@ print([one.path for one in tree.walk(".", cross_mounts=True)])'
         "['', 'point'] [('point', 'another file system is mounted there')]",
         "['', 'point', 'point/secret']",
     ]
-
-
-def run_in_mount_namespace(script):
-    library = tree.__file__.rpartition("/dockerstorage_lib")[0]
-    environment = os.environ | {"PYTHONPATH": library}
-    argv = ["unshare", "-m", "sh", "-c", script, sys.executable]
-    done = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
 
 
 def test_a_file_that_changes_while_it_is_read_gives_a_whole_tar(tmp_path):

@@ -4,6 +4,8 @@ import hashlib
 import io
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 from dockerstorage_lib.adapters import tree
@@ -11,6 +13,22 @@ from dockerstorage_lib.treetar import read_tar, write_tar
 
 #: cap_net_raw+ep, as setcap(8) stores it.
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
+#: user::rwx user:5:r-x group::r-x mask::r-x other::r-x, in the kernel's form.
+ACL = b"".join(
+    part.to_bytes(2, "little") + may.to_bytes(2, "little") + who.to_bytes(4, "little", signed=True)
+    for part, may, who in ((1, 7, -1), (2, 5, 5), (4, 5, -1), (16, 5, -1), (32, 5, -1))
+)
+ACL = (2).to_bytes(4, "little") + ACL
+
+
+def run_in_mount_namespace(script):
+    """What a shell script says that may mount; "$0" is a Python that has the project."""
+    library = tree.__file__.rpartition("/dockerstorage_lib")[0]
+    environment = os.environ | {"PYTHONPATH": library}
+    argv = ["unshare", "-m", "sh", "-c", script, sys.executable]
+    done = subprocess.run(argv, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 def look(root, *, holes=True):

@@ -7,11 +7,12 @@ for the kernel and text with surrogate escapes for us, whatever the locale.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import re
 from pathlib import Path
 
-from ..errors import Refused
+from ..errors import Incoherent, Refused
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MOUNT = re.compile(rb"^mnt_id:\s*(\d+)", re.MULTILINE)
@@ -35,7 +36,9 @@ def open_root(root: Path | int) -> int:
 
 
 def open_in(folder: int, name: str) -> int:
-    """Open a directory in another; OSError if it is a link or anything else."""
+    """Open a directory in another; OSError if it is a link or anything else, or leads out."""
+    if name in ("", ".", ".."):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), name)
     return os.open(raw(name), _OPEN, dir_fd=folder)
 
 
@@ -118,44 +121,55 @@ def sync(descriptor: int) -> None:
         raise OSError(number, os.strerror(number))
 
 
-def empty(folder: int, mount: int, kept: frozenset[str] = frozenset()) -> None:
-    """Remove all that is in a directory, whatever it is, but for some names.
-
-    Raises Refused before it would reach into another mount than ``mount``.
-    """
+def empty(folder: int, mount: int) -> None:
+    """Remove all that is in a directory, whatever it is; raises Incoherent as ``remove`` does."""
     for one in os.listdir(folder):
-        name = text(os.fsencode(one))
-        if name not in kept:
-            remove(folder, name, mount)
+        remove(folder, text(os.fsencode(one)), mount)
 
 
 def remove(folder: int, name: str, mount: int) -> None:
-    """Remove a directory's entry with all that is in it; nothing is done if it is not there."""
+    """Remove a directory's entry with all that is in it; nothing is done if it is not there.
+
+    Raises Incoherent before it would reach into another mount than ``mount``.
+    """
     if _unlink(folder, name):
         return
     # A loop, not recursion: a tree may be deeper than Python's stack.
-    trail = [(folder, name, _open_same(folder, name, mount))]
+    trail = [_Doomed(folder, name, mount)]
     try:
         while trail:
-            above, own, inner = trail[-1]
-            below = _first_directory(inner)
-            if below is None:
-                os.rmdir(raw(own), dir_fd=above)
-                os.close(trail.pop()[2])
+            here = trail[-1]
+            for below in here.names:
+                if not _unlink(here.descriptor, below):
+                    trail.append(_Doomed(here.descriptor, below, mount))
+                    break
             else:
-                trail.append((inner, below, _open_same(inner, below, mount)))
+                os.close(trail.pop().descriptor)
+                os.rmdir(raw(here.name), dir_fd=here.above)
     finally:
-        for _, _, descriptor in trail:
-            os.close(descriptor)
+        for here in trail:
+            os.close(here.descriptor)
 
 
-def _first_directory(folder: int) -> str | None:
-    """Unlink what is in a directory until one within it is met."""
-    for one in os.listdir(folder):
-        name = text(os.fsencode(one))
-        if not _unlink(folder, name):
-            return name
-    return None
+class _Doomed:
+    """A directory that is being removed."""
+
+    def __init__(self, above: int, name: str, mount: int) -> None:
+        self.above = above
+        self.name = name
+        self.descriptor = open_in(above, name)
+        try:
+            same_mount(self.descriptor, mount, name)
+            self.names = iter([text(os.fsencode(one)) for one in os.listdir(self.descriptor)])  # noqa: PTH208
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+
+
+def same_mount(descriptor: int, mount: int, path: str) -> None:
+    """Raise Incoherent if a directory lies in another mount: it is another's data."""
+    if mount_id(descriptor) != mount:
+        raise Incoherent(f"{path!r}", "nothing mounted there", "another file system")
 
 
 def _unlink(folder: int, name: str) -> bool:
@@ -167,11 +181,3 @@ def _unlink(folder: int, name: str) -> bool:
     except IsADirectoryError:
         return False
     return True
-
-
-def _open_same(folder: int, name: str, mount: int) -> int:
-    descriptor = open_in(folder, name)
-    if mount_id(descriptor) != mount:
-        os.close(descriptor)
-        raise Refused(f"{name!r} is not removed: another file system is mounted there")
-    return descriptor

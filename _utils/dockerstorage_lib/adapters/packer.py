@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Protocol
 
 from ..bundle import MAX_RATIO, SMALL_BYTES, FileRecord, is_packed
+from ..errors import Refused
+from ..tree import check_path
 from . import zstd
 
 CHUNK_BYTES = 2**20
@@ -43,6 +45,10 @@ class Packer:
     """
 
     def __init__(self, root: Path, path: str, level: int = 3) -> None:
+        try:
+            check_path(path)
+        except ValueError as error:
+            raise Refused(str(error)) from None
         self._path = path
         self._target = root / path
         self._part = self._target.with_name(self._target.name + ".part")

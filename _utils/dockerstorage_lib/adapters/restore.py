@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from ..errors import BadInput, Refused
+from ..errors import BadInput, Damaged
 from ..sparse import Content
-from ..tree import OPAQUE, Entry, deleted, is_whiteout, name, parent
+from ..tree import OPAQUE, Entry, check_path, deleted, is_whiteout, name, parent
 from . import directories
 from .directories import Chain, proc_path, raw
 
@@ -36,8 +36,9 @@ def restore(
     directory is replaced; directories are merged. ``whiteouts``: None if names are just names;
     "remove" if what they delete lies in the directory; "overlay" if the directory is an upper one
     of overlay2. ``on_left_out(path, why)`` hears of xattrs that the file system cannot hold;
-    without it they are an error. Raises Refused for entries that no ``read_tar`` yields, before
-    it acts on them, and OSError where the system does not let it.
+    without it they are an error. Raises Damaged for entries that no ``read_tar`` yields, before
+    it acts on them, Incoherent where something is mounted in the directory, and OSError where the
+    system does not let it; what was written until then stays.
     """
     if whiteouts not in (None, "remove", "overlay"):
         raise BadInput(f"whiteouts cannot be {whiteouts!r}")
@@ -65,7 +66,13 @@ class _Restore:
         if not entry.path:
             self._enter_root(entry)
             return
-        self._leave_to(parent(entry.path), entry.path)
+        try:
+            check_path(entry.path)
+            if entry.kind == "hardlink":
+                check_path(entry.target)
+        except ValueError as error:
+            raise Damaged(_shown(entry), str(error)) from None
+        self._leave_to(parent(entry.path), entry)
         if self._whiteouts and is_whiteout(entry.path):
             self._delete(entry.path)
         elif entry.kind == "directory":
@@ -86,14 +93,14 @@ class _Restore:
 
     def _enter_root(self, entry: Entry) -> None:
         if self._entered or entry.kind != "directory":
-            raise Refused("the root of a tree is a directory, and comes first")
+            raise Damaged("a tree", "its root is a directory, and comes first")
         self._entered.append(entry)
 
-    def _leave_to(self, path: str, child: str) -> None:
+    def _leave_to(self, path: str, entry: Entry) -> None:
         while self._entered and self._entered[-1].path != path:
             self._leave()
-        if not self._entered or name(child) in ("", ".", ".."):
-            raise Refused(f"{child!r} does not follow the directory that it lies in")
+        if not self._entered:
+            raise Damaged(_shown(entry), "it does not follow the directory that it lies in")
 
     def _leave(self) -> None:
         """Finish a directory: now nothing changes its times any more, nor inherits from it."""
@@ -111,7 +118,7 @@ class _Restore:
                 directories.empty(folder, self._mount)
             return
         if gone in ("", ".", ".."):
-            raise Refused(f"{path!r} deletes nothing that has a name")
+            raise Damaged(f"{path!r}", "it deletes nothing that has a name")
         directories.remove(folder, gone, self._mount)
         if self._whiteouts == "overlay":
             os.mknod(raw(gone), stat.S_IFCHR, os.makedev(0, 0), dir_fd=folder)
@@ -124,8 +131,7 @@ class _Restore:
         descriptor = directories.open_in(folder, own)
         self._chain.push(descriptor, own)
         self._entered.append(entry)
-        if directories.mount_id(descriptor) != self._mount:
-            raise Refused(f"{entry.path!r}: another file system is mounted there")
+        directories.same_mount(descriptor, self._mount, entry.path)
 
     def _replace(self, entry: Entry, content: BinaryIO | None) -> None:
         folder, own = self._chain.last, name(entry.path)
@@ -154,7 +160,7 @@ class _Restore:
     def _link(self, entry: Entry, folder: int, own: str) -> None:
         above, target = self._targets.go(parent(entry.target)), raw(name(entry.target))
         if not stat.S_ISREG(os.stat(target, dir_fd=above, follow_symlinks=False).st_mode):
-            raise Refused(f"{entry.path!r} is a link to {entry.target!r}, which is no file")
+            raise Damaged(_shown(entry), f"it is a link to {entry.target!r}, which is no file")
         os.link(target, raw(own), src_dir_fd=above, dst_dir_fd=folder, follow_symlinks=False)
 
     def _node(self, entry: Entry, folder: int, own: str) -> None:
@@ -172,7 +178,7 @@ class _Restore:
         capabilities from a file that changes its owner, and an ACL holds some of the mode."""
         os.chown(place, entry.uid, entry.gid)
         os.chmod(place, entry.mode)  # noqa: PTH101
-        for stale in os.listxattr(place):
+        for stale in _xattr_names(place):
             # Inherited from a directory, or of a directory that was there before.
             if stale not in entry.xattrs and not stale.startswith(_KEPT_XATTRS):
                 os.removexattr(place, stale)
@@ -196,6 +202,19 @@ class _Restore:
             if self._left_out is None or error.errno not in _UNSUPPORTED:
                 raise
             self._left_out(entry.path, f"its xattr {one} is not supported there")
+
+
+def _shown(entry: Entry) -> str:
+    return f"{entry.path[:200]!r}"
+
+
+def _xattr_names(place: int | bytes) -> list[str]:
+    try:
+        return os.listxattr(place)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
+        return []  # the file system has none
 
 
 def _is_directory(folder: int, own: str) -> bool:

@@ -6,14 +6,13 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from ..errors import Refused
-from ..tarheader import MAX_DEPTH
-from ..tree import OPAQUE, WHITEOUT, Entry
+from ..tree import MAX_DEPTH, OPAQUE, WHITEOUT, Entry
 from . import directories
 from .base import Base
 from .directories import Chain, raw, text
@@ -235,9 +234,21 @@ class _Walk:
         for one in sorted(names):
             if self._rules.whiteouts == "overlay" and one in _MOVED:
                 raise Refused(f"{path}: overlayfs keeps a part of it elsewhere ({one})")
-            if not one.startswith(self._rules.without_xattrs or ("\0",)):
+            if one.startswith(self._rules.without_xattrs):
+                continue
+            with _ignored(errno.ENODATA):  # removed meanwhile
                 found[text(os.fsencode(one))] = os.getxattr(place, one, follow_symlinks=follow)
         return found
+
+
+@contextmanager
+def _ignored(number: int) -> Iterator[None]:
+    """Let one error of the system pass."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != number:
+            raise
 
 
 def _deletions(folder: int) -> Iterator[str]:
