@@ -34,11 +34,8 @@ try:
         export_job,
         export_plan,
         gather,
-<<<<<<< HEAD
         import_job,
         import_options,
-=======
->>>>>>> bundle
         lock,
         policy,
         poolview,
@@ -654,9 +651,7 @@ def jobs():
     return jobs_.listed()
 
 
-def import_(
-    bundle, rename=None, only=None, on_conflict="fail", start=False, test=False, **kwargs
-):
+def import_(bundle, rename=None, only=None, on_conflict="fail", start=False, test=False, **kwargs):
     """
     Put back what a bundle holds: images, networks, volumes, containers, in this order.
 

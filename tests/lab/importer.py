@@ -1,7 +1,7 @@
 """Runs in a guest: an import in a process of its own, which can kill itself on the way.
 
-importer.py BUNDLE ARGUMENTS [lines=N | at=TEXT]: dies by SIGKILL when the Nth line of its journal is
-written, or at the first bytes that it reads for what TEXT names. ARGUMENTS are those of
+importer.py BUNDLE ARGUMENTS [lines=N | at=TEXT]: dies by SIGKILL when the Nth line of its journal
+is written, or at the first bytes that it reads for what TEXT names. ARGUMENTS are those of
 read_options, as JSON. Prints the result, or the error.
 """
 

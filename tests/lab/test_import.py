@@ -214,7 +214,7 @@ def test_what_cannot_be_imported_changes_nothing(target: Host) -> None:
 
 
 #: What is imported while it is killed again and again.
-PART = {
+PART: dict[str, Any] = {
     "only": ["rich", "needs-rich", "emptied", "linked"],
     "rename": {"container:rich": "richer", "volume:vol-rich": "vol-richer"},
     "on_conflict": "skip",

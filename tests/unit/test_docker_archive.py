@@ -67,8 +67,8 @@ def test_the_stream_is_what_load_reads():
     linked = {(APP.id, BASE.id)}
     data = b"".join(docker_archive.stream(batch, configs, layers(l1=700, l2=512), opener, linked))
     assert len(data) % 512 == 0
-    archive = tarfile.open(fileobj=io.BytesIO(data))
-    files = {one.name: archive.extractfile(one).read() for one in archive}
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        files = {one.name: archive.extractfile(one).read() for one in archive}
     assert json.loads(files.pop("manifest.json")) == [
         {"Config": "app.json", "RepoTags": None, "Parent": "sha256:base",
          "Layers": ["l1/layer.tar", "l2/layer.tar"]},

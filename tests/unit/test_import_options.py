@@ -38,13 +38,13 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "value"), BAD)
 def test_bad_arguments_are_refused_by_their_names(name, value):
-    with pytest.raises(BadInput, match=f"^{name}: "):
+    with pytest.raises(BadInput, match=rf"^{name}: "):
         read_options(**{name: value})
 
 
 @pytest.mark.parametrize("path", [None, 5, "", "relative/b", ["x"]])
 def test_a_bundle_has_an_absolute_path(path):
-    with pytest.raises(BadInput, match="^bundle: "):
+    with pytest.raises(BadInput, match=r"^bundle: "):
         read_bundle(path)
 
 

@@ -74,7 +74,7 @@ def test_patterns(only, names):
 
 @pytest.mark.parametrize("only", ["nothing", "volume:web", ["web", "x*"]])
 def test_a_pattern_that_matches_nothing_is_refused(only):
-    with pytest.raises(BadInput, match="^only: the bundle has nothing called"):
+    with pytest.raises(BadInput, match=r"^only: the bundle has nothing called"):
         i.plan(BUNDLE, i.world(), only=only)
 
 
