@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
-from . import recreate, recreate_compare
 from .adapters import packed
 from .bundle import ContainerRecord, FileRecord, ImageRecord, Manifest, NetworkRecord, VolumeRecord
 from .docker_archive import CHUNK_BYTES, Batch
 from .errors import Damaged
-from .import_choice import Contents, kind_of, name_of
+from .import_choice import Contents, name_of
+from .import_documents import check_document
 from .import_plan import ImportPlan
 from .jobs import Job
-from .objects import read_container
 from .tree import Entry
 from .treetar import read_tar
 from .verification import MAX_DOCUMENT_BYTES, read_document
@@ -72,7 +71,7 @@ class Source:
         ]
         documents = {one.document.path: read_document(self.path, one.document) for one in records}
         for record in records:
-            _check_document(record, documents[record.document.path])
+            check_document(record, documents[record.document.path])
         return Contents(manifest, documents)
 
     def config(self, record: ImageRecord) -> bytes:
@@ -126,32 +125,3 @@ class Source:
     def _turn_to(self, what: str) -> None:
         if self._job is not None:
             self._job.turn_to(what)
-
-
-def _check_document(record: Any, document: Mapping[str, Any]) -> None:
-    """Raise Damaged for a document that is another's, or not in the engine's form."""
-    kind = kind_of(record)
-    what = f"{kind} {name_of(record)}"
-    key, wanted = ("Name", record.name) if isinstance(record, VolumeRecord) else ("Id", record.id)
-    if document.get(key) != wanted:
-        raise Damaged(what, f"its document is that of {document.get(key)!r}")
-    try:
-        if isinstance(record, ContainerRecord):
-            read_container(document)
-            # All that is ever asked of it is asked now, when nothing is changed yet.
-            recreate.recreate(document, "", recreate.Names(), "", True)
-            recreate.own_volumes(document)
-            recreate_compare.address_key(document)
-        else:
-            _check_settings(document)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-        raise Damaged(what, f"its document is not the engine's: {error!r}") from None
-
-
-def _check_settings(document: Mapping[str, Any]) -> None:
-    for key in ("Labels", "Options", "IPAM", "ConfigFrom"):
-        if not isinstance(document.get(key) or {}, dict):
-            raise TypeError(key)
-    for config in (document.get("IPAM") or {}).get("Config") or ():
-        if not isinstance(config, dict):
-            raise TypeError("IPAM.Config")

@@ -10,6 +10,7 @@ from .bundle import ContainerRecord
 from .errors import EngineRefused
 from .import_work import Note, Work
 from .prune import finder
+from .recreate import Known
 
 RAN = frozenset({"running", "paused", "restarting"})
 
@@ -41,8 +42,11 @@ def start_order(records: Iterable[ContainerRecord], documents: Mapping[str, Mapp
 
 
 def start_containers(work: Work) -> None:
-    """Start what was imported and ran; what does not start is noted."""
-    made = {step.id: new_id for step, new_id in work.outcome.imported if step.kind == "container"}
+    """Start what ran and came from the bundle, if it never ran here; what does not start is noted.
+
+    Also what an earlier, broken off import has made.
+    """
+    made = {known.id: known.new_id for known in work.containers if _is_new(known, work)}
     records = [one for one in work.plan.choice.containers if one.id in made]
     documents = {one.id: work.contents.document(one) for one in records}
     needs = {one.id: work.contents.container(one).needs for one in records}
@@ -59,5 +63,14 @@ def start_containers(work: Work) -> None:
             continue
         work.outcome.started.append(step.new_name)
         found = work.engine.document("container", made[record.id]) or {}
-        for text in recreate_compare.moved_addresses(documents[record.id], found, work.names()):
+        moved = recreate_compare.moved_addresses(documents[record.id], found, work.names())
+        for text in moved:
             work.note(step, text)
+
+
+def _is_new(known: Known, work: Work) -> bool:
+    step = work.plan.step("container", known.id)
+    if step is None or step.action == "skip":
+        return False
+    now = work.engine.container(known.new_id)
+    return now is not None and now.state == "created"
