@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from . import recreate, recreate_compare
@@ -64,12 +65,10 @@ def _make(step: Step, record: ContainerRecord, work: Work) -> str:
         work.contents.manifest.driver == work.world.site.driver,
     )
     work.begin(step, temporary)
-    volumes_before, emptied = set(work.engine.volume_documents()), _empty_volumes(document, work)
+    volumes_before = set(work.engine.volume_documents())
     with _created(step, temporary, made, work) as new_id:
         found = work.engine.document("container", new_id) or {}
         _fill_own_volumes(document, found, volumes_before, work)
-        for name in emptied:
-            _fill(name, work)
         _fill_layer(step, record, new_id, work)
         _put_logs(step, record, found, work)
         _take_place(step, new_id, work)
@@ -83,7 +82,10 @@ def _make(step: Step, record: ContainerRecord, work: Work) -> str:
 @contextmanager
 def _created(step: Step, name: str, made: recreate.Recreation, work: Work) -> Iterator[str]:
     """A new container; it goes again if it cannot be finished."""
-    new_id = work.engine.create_container(name, made.body)
+    with ExitStack() as stack:
+        for folder in _empty_volumes(made, work):
+            stack.enter_context(volumedir.kept_empty(folder))
+        new_id = work.engine.create_container(name, made.body)
     try:
         work.journal.add(Line("begun", "container", step.id, new_id, name))
         for network, settings in made.connect:
@@ -110,17 +112,17 @@ def _image_name(step: Step, record: ContainerRecord, document: Document, work: W
     return record.image_id
 
 
-def _empty_volumes(document: Document, work: Work) -> list[str]:
-    """Volumes of the bundle without data: into those the engine copies what the image has there."""
-    known = {one.name: one for one in work.plan.choice.volumes if one.data is not None}
+def _empty_volumes(made: recreate.Recreation, work: Work) -> list[Path]:
+    """The directories of volumes of the bundle that have no data, and are to have none."""
+    mounted = set(recreate.explicit_volumes(made.body).values())
     found = []
-    for mount in recreate.volume_mounts(document):
-        name = mount["Name"]
-        step = work.plan.step("volume", name)
-        if name not in known or step is None or step.with_container or step.action == "skip":
+    for volume in work.plan.choice.volumes:
+        step = work.plan.step("volume", volume.name)
+        if volume.data is None or step is None or step.with_container or step.action == "skip":
             continue
-        if volumedir.is_empty(work.volume_folder(step.new_name)):
-            found.append(name)
+        if step.new_name in mounted:
+            folder = work.volume_folder(step.new_name)
+            found += [folder] if volumedir.is_empty(folder) else []
     return found
 
 

@@ -67,8 +67,9 @@ def _make_volume(step: Step, record: VolumeRecord, work: Work) -> None:
     document = work.contents.document(record)
     now = work.engine.document("volume", step.new_name)
     work.expect(f"volume {step.new_name}", (now is not None) == bool(step.here))
-    if step.action == "replace":
+    if now is not None:
         _refuse_users(step, work)
+    if step.action == "replace":
         if ((now or {}).get("Labels") or {}) != (document.get("Labels") or {}):
             work.note(step, "it keeps the labels that it has here: the engine cannot change them")
     work.begin(step)

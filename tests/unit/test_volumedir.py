@@ -1,6 +1,7 @@
 """A volume's directory: data appears whole or not at all."""
 
 import io
+import os
 
 import pytest
 
@@ -84,3 +85,20 @@ def test_logs_are_named_as_the_engine_names_them(tmp_path):
     found = {one.name: one.read_bytes() for one in (tmp_path / "containers" / "c1").iterdir()}
     assert found == {"c1-json.log": b"newest", "c1-json.log.1": b"older",
                      "c1-json.log.2.gz": b"\x1f\x8bpacked"}  # fmt: skip
+
+
+def test_an_empty_volume_looks_full_while_a_container_is_made(folder):
+    data = folder / "_data"
+    (data / "old").unlink()
+    os.utime(data, ns=(1, 2))
+    with volumedir.kept_empty(folder):
+        assert list(data.iterdir())
+        assert volumedir.is_empty(folder)  # also to the repeat of an import that was cut here
+    assert list(data.iterdir()) == []
+    assert data.stat().st_mtime_ns == 2
+
+
+def test_what_others_write_meanwhile_stays(folder):
+    with volumedir.kept_empty(folder):
+        (folder / "_data" / "theirs").write_text("x")
+    assert sorted(one.name for one in (folder / "_data").iterdir()) == ["old", "theirs"]

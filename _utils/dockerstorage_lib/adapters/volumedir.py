@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +24,7 @@ DATA = "_data"
 NEW = "_data.dockerstorage-new"
 OLD = "_data.dockerstorage-old"
 MARK = "dockerstorage-import"
+PLACEHOLDER = ".dockerstorage-import"
 CHUNK_BYTES = 1 << 20
 
 
@@ -63,9 +65,25 @@ def write_mark(path: Path, bundle_id: str, state: str) -> None:
 def is_empty(path: Path) -> bool:
     """Whether a volume has no data."""
     try:
-        return not any((path / DATA).iterdir())
+        return all(one.name == PLACEHOLDER for one in (path / DATA).iterdir())
     except FileNotFoundError:
         return True
+
+
+@contextmanager
+def kept_empty(path: Path) -> Iterator[None]:
+    """Within it the engine takes an empty volume for one with data, and copies nothing into it.
+
+    When a container is made, the engine fills empty volumes with what the image has at their place.
+    """
+    data = path / DATA
+    before, placeholder = data.stat(), data / PLACEHOLDER
+    placeholder.touch()
+    try:
+        yield
+    finally:
+        placeholder.unlink(missing_ok=True)
+        os.utime(data, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def replace_data(path: Path, fill: Callable[[Path], None]) -> None:
