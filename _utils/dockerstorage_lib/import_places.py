@@ -69,9 +69,9 @@ def _make_volume(step: Step, record: VolumeRecord, work: Work) -> None:
     work.expect(f"volume {step.new_name}", (now is not None) == bool(step.here))
     if now is not None:
         _refuse_users(step, work)
-    if step.action == "replace":
-        if ((now or {}).get("Labels") or {}) != (document.get("Labels") or {}):
-            work.note(step, "it keeps the labels that it has here: the engine cannot change them")
+    labels = (now or {}).get("Labels") or {}
+    if step.action == "replace" and labels != (document.get("Labels") or {}):
+        work.note(step, "it keeps the labels that it has here: the engine cannot change them")
     work.begin(step)
     if now is None:
         work.engine.create_volume(volume_request(document, step.new_name))
