@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -101,11 +100,6 @@ def read(bundle_id: str, folder: Path = FOLDER) -> History:
         return read_history((folder / f"{bundle_id}.jsonl").read_text())
     except FileNotFoundError:
         return History()
-
-
-def done(lines: Iterable[Line]) -> list[Line]:
-    """The lines that say that an object is here."""
-    return [one for one in lines if one.event == "done"]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -89,12 +89,13 @@ def named_volumes(choice: Choice, contents: Contents) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class _Finding:
-    """What is found of one object; would: what on_conflict=replace may do, None if it may not."""
+    """What is found of one object, before on_conflict has its say."""
 
     action: str
     why: str
     here: str = ""
     tags: tuple[str, ...] = ()
+    #: Whether on_conflict=replace makes a "conflict" a "replace".
     may_replace: bool = False
 
 

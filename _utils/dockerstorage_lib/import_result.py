@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from .bundle import Manifest
-from .import_plan import ImportPlan
-from .import_work import Note, Work
+from .import_plan import ImportPlan, Step
+from .import_work import Note, Outcome, Work
 from .summary import human_bytes
 
 
@@ -22,44 +22,37 @@ def as_dict(
         "bundle": str(path),
         "id": manifest.id,
         "host": manifest.host,
-        "plan": [
-            {
-                "kind": one.kind,
-                "name": one.name,
-                "new_name": one.new_name,
-                "action": one.action,
-                "why": one.why,
-                "bytes": one.bytes,
-            }
-            for one in plan.steps
-        ],
+        "plan": [_step(one) for one in plan.steps],
         "bytes": sum(one.bytes for one in plan.steps),
-        "imported": [],
         "skipped": [
             {"kind": one.kind, "name": one.name, "why": one.why}
             for one in plan.steps
             if one.action in ("exists", "skip")
         ],
-        "different": [],
-        "started": [],
-        "not_started": [],
-        "mapping": {},
         "not_taken": [asdict(one) for one in manifest.not_taken],
+        **_outcome(work),
     }
-    if work is not None:
-        outcome = work.outcome
-        result |= {
-            "imported": [
-                {"kind": step.kind, "name": step.name, "new_name": step.new_name, "id": new_id}
-                for step, new_id in outcome.imported
-            ],
-            "different": _notes(outcome.different),
-            "started": outcome.started,
-            "not_started": _notes(outcome.not_started),
-            "mapping": _mapping(work),
-        }
     result["summary"] = import_lines(result)
     return result
+
+
+def _step(step: Step) -> dict[str, Any]:
+    fields = ("kind", "name", "new_name", "action", "why", "bytes")
+    return {field: getattr(step, field) for field in fields}
+
+
+def _outcome(work: Work | None) -> dict[str, Any]:
+    outcome = Outcome() if work is None else work.outcome
+    return {
+        "imported": [
+            {"kind": step.kind, "name": step.name, "new_name": step.new_name, "id": new_id}
+            for step, new_id in outcome.imported
+        ],
+        "different": _notes(outcome.different),
+        "started": outcome.started,
+        "not_started": _notes(outcome.not_started),
+        "mapping": {} if work is None else _mapping(work),
+    }
 
 
 def _notes(notes: list[Note]) -> list[dict[str, str]]:
