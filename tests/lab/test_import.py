@@ -118,7 +118,9 @@ def comparable(state: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, An
             head, colon, tail = value.partition(":")
             if head == "container":
                 return head + colon + names.get(tail, tail)
-            return shorts.get(value, anonymous.get(value, value))
+            # An image that was committed has the host name of its container for good.
+            short = shorts.get(value) if kind == "containers" else None
+            return short or anonymous.get(value, value)
         return value or None
 
     found = {}
@@ -194,7 +196,7 @@ def test_everything_comes_back_on_the_emptied_host(source: Source) -> None:
 def run(host: Host, deadly: str = "", bundle: str = BUNDLE, **arguments: Any) -> dict[str, Any]:
     """An import in a process of its own; the status alone if it was killed."""
     argv = [PYTHON, "/src/tests/lab/importer.py", bundle, json.dumps(arguments)]
-    done = host.guest.run([*argv, *deadly.split()], timeout=120, check=False)
+    done = host.guest.run([*argv, *filter(None, [deadly])], timeout=180, check=False)
     return json.loads(done.stdout) if done.stdout else {"status": done.status, "e": done.stderr}
 
 
