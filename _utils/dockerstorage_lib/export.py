@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,15 +113,18 @@ class _Export:
     def run(self) -> Outcome:
         """All of it."""
         self._layers, self._lost = self._sources.layers(self._plan.layers)
+        # The engine lists most things in another order each time: the same host, the same bundle.
         chosen = self._plan.inventory
-        images = [self._try(image, self._image) for image in chosen.images]
+        images = [self._try(one, self._image) for one in sorted(chosen.images, key=_by_id)]
         for group in self._plan.groups:
             self._group(group)
         taken = {one.name for one in self._volumes}
         for volume in chosen.volumes:
             if volume.name not in taken:
                 self._volume(volume)
-        networks = [self._try(network, self._sources.network) for network in chosen.networks]
+        networks = [
+            self._try(one, self._sources.network) for one in sorted(chosen.networks, key=_by_id)
+        ]
         found = Manifest(
             id=self._journal.id,
             created_at=self._clock(),
@@ -188,6 +192,9 @@ class _Export:
     def _volume(self, seen: Volume) -> None:
         record = self._try(seen, self._sources.volume)
         self._volumes += [record] if record else []
+
+
+_by_id = attrgetter("id")
 
 
 def _write_manifest(partial: Path, found: Manifest) -> None:

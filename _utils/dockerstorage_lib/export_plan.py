@@ -51,7 +51,7 @@ def plan_export(engine: ExportEngine, site: Site, wanted: Wanted) -> ExportPlan:
         **_container_sizes(kept, engine, site),
         **_volume_sizes(kept, engine),
     }
-    return ExportPlan(site, kept, tuple(not_taken), sizes, _groups(kept.containers))
+    return ExportPlan(site, kept, tuple(not_taken), sizes, groups_of(kept.containers))
 
 
 def _takable(chosen: Inventory) -> tuple[Inventory, list[NotTaken]]:
@@ -129,7 +129,7 @@ def allocated_bytes(folder: Path | None) -> int:
     return total * 512
 
 
-def _groups(containers: tuple[Container, ...]) -> tuple[tuple[Container, ...], ...]:
+def groups_of(containers: tuple[Container, ...]) -> tuple[tuple[Container, ...], ...]:
     """Containers that run and share a volume, directly or by others, belong together."""
     groups: list[list[Container]] = []
     for one in containers:

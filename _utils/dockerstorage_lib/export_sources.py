@@ -174,7 +174,9 @@ class Sources:
             return self._native_changes(seen, key, path)
         except Refused:
             changed = self._engine.changed_paths(seen.id)
-            return self._tarred(key, path, stream.Archived(self._engine.files(seen.id), changed))
+            return self._tarred(
+                key, path, stream.Archived(lambda: self._engine.files(seen.id), changed)
+            )
 
     def _native_changes(self, seen: Container, key: str, path: str) -> FileRecord:
         """From the container's directories; raises Refused where they cannot be read."""

@@ -17,7 +17,8 @@ docker volume create --label team=a vol-rich >/dev/null
 docker volume create -o type=tmpfs -o device=tmpfs -o o=size=1m vol-elsewhere >/dev/null
 docker create --name rich --label team=a --label 'note=ü "quoted"' -e KEY='a b=c' \
     --hostname rich.test --net net-rich --ip 172.31.5.7 --network-alias friend \
-    -v vol-rich:/data -v /scratch -v /srv:/host:ro --tmpfs /t --restart unless-stopped --memory 64m --cap-add NET_ADMIN \
+    -v vol-rich:/data -v /scratch -v /srv:/host:ro --tmpfs /t --restart unless-stopped \
+    --memory 64m --cap-add NET_ADMIN \
     --health-cmd true --health-interval 1h --ulimit nofile=123:456 --log-opt max-size=1m \
     --log-opt max-file=3 --stop-signal KILL --user 0:0 --workdir /data --init=false \
     --add-host h:1.2.3.4 --read-only=false --shm-size 1m --sysctl net.ipv4.ip_forward=0 \

@@ -53,7 +53,7 @@ def left_behind(host: Host) -> str:
     """Devices, mounts and jobs of an export that is no more; paused containers."""
     return host.guest.run(
         """dmsetup ls | grep dockerstorage; grep dockerstorage /proc/*/mountinfo
-        docker ps -q --filter status=paused; pgrep -f guardian.py; true"""
+        docker ps -q --filter status=paused; pgrep -f '[g]uardian.py'; true"""
     ).stdout
 
 
@@ -65,7 +65,11 @@ def test_a_bundle_holds_all_and_the_host_is_as_before(rich: Host) -> None:
         (EXPORT, [f"{PLACE}/all"], {"logs": True}),
         (VERIFY, [f"{PLACE}/all"], {}),
     )
-    assert world.state(rich) == before
+    after = world.state(rich)
+    for one in (*before["containers"], *after["containers"]):
+        # Whoever pauses a container makes the engine forget its health, until the next check.
+        one["State"].pop("Health", None)
+    assert after == before
     assert left_behind(rich) == ""
     assert planned["estimated_bytes"] >= made["plain_bytes"] * 0.9
     assert (checked["valid"], checked["damaged"], checked["missing"]) == (True, [], [])
@@ -99,7 +103,7 @@ def test_killed_at_ten_points_it_goes_on_and_ends_in_the_same_bundle(rich: Host)
         calls = whole["calls"] * point // (KILLS + 1)
         assert run(rich, f"{PLACE}/cut", f"calls={calls}") == {"status": -9}
         assert rich.guest.run(f"ls {PLACE}").stdout.split().count("cut") == 0
-        rich.guest.run("while pgrep -f guardian.py; do sleep 0.2; done", timeout=40)
+        rich.guest.run("while pgrep -f '[g]uardian.py'; do sleep 0.2; done", timeout=40)
         assert left_behind(rich) == ""
     ended = run(rich, f"{PLACE}/cut")
     assert ended["reused"] > 10
@@ -110,7 +114,7 @@ def test_killed_at_ten_points_it_goes_on_and_ends_in_the_same_bundle(rich: Host)
 
 def test_a_container_goes_on_when_the_export_is_killed_while_it_is_paused(direct: Host) -> None:
     assert run(direct, f"{PLACE}/paused", "at=container rich") == {"status": -9}
-    direct.guest.run("while pgrep -f guardian.py; do sleep 0.2; done", timeout=40)
+    direct.guest.run("while pgrep -f '[g]uardian.py'; do sleep 0.2; done", timeout=40)
     assert direct.inspect("container", "rich")["State"]["Status"] == "running"
     assert left_behind(direct) == ""
     pauses = direct.docker("events", "--since", "60s", "--until", "0s", "--filter", "event=pause")

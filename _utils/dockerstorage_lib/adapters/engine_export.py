@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,14 @@ class ExportEngine(Engine):
     """A connection to the engine that also reads all that an object is."""
 
     def document(self, kind: str, name: str) -> dict[str, Any] | None:
-        """The engine's inspect document of a container, image, volume or network, as it is."""
-        inspect = getattr(self._api, f"inspect_{kind}")
-        return self._find(inspect, name)
+        """The engine's inspect document of a container, image, volume or network, as it is.
+
+        But for the order of a container's mounts, which is another one each time.
+        """
+        found: dict[str, Any] | None = self._find(getattr(self._api, f"inspect_{kind}"), name)
+        if found and found.get("Mounts"):
+            found["Mounts"].sort(key=itemgetter("Destination"))
+        return found
 
     def changed_paths(self, container_id: str) -> list[tuple[str, bool]]:
         """Paths that a container added or changed, and (True) those it deleted; no order."""

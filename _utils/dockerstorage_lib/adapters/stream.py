@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import io
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -35,29 +35,34 @@ class Stream(io.RawIOBase):
 
 
 class Archived:
-    """What a container changed, out of the engine's stream of all its files."""
+    """What a container changed, out of the engine's stream of all its files.
 
-    def __init__(self, chunks: Iterable[bytes], changed: Iterable[tuple[str, bool]]) -> None:
-        self._stream = Stream(chunks)
+    stream: begins it, twice. The first time tells which old files got another name: those come
+    along, since a hard link without its file is nothing.
+    """
+
+    def __init__(
+        self, stream: Callable[[], Iterable[bytes]], changed: Iterable[tuple[str, bool]]
+    ) -> None:
+        self._begin = stream
         paths = list(changed)
         self._changed = {path for path, deleted in paths if not deleted}
         self._deleted = sorted((_whiteout(path) for path, deleted in paths if deleted), key=order)
-        self._above = {
-            "/".join(words[:count])
-            for words in (path.split("/") for path, _ in paths)
-            for count in range(len(words))
-        }
+        self._above = {above for path, _ in paths for above in _parents(path)}
         self._archive: tarfile.TarFile | None = None
         self._now: tarfile.TarInfo | None = None
 
     def entries(self, on_left_out: object = None) -> Iterator[Entry]:
         """Entries of what was changed and of the directories above, and whiteouts."""
+        linked = {entry.target for entry in self._members() if entry.kind == "hardlink"}
+        self._changed |= linked
+        self._above |= {above for path in linked for above in _parents(path)}
         gone = (Entry(path, "file") for path in self._deleted)
         yield from heapq.merge(self._members(), gone, key=lambda one: order(one.path))
 
     def _members(self) -> Iterator[Entry]:
         yield Entry("", "directory", 0o755)
-        with tarfile.open(fileobj=self._stream, mode="r|") as archive:
+        with tarfile.open(fileobj=Stream(self._begin()), mode="r|") as archive:
             self._archive = archive
             for member in archive:
                 archive.members = []  # type: ignore[attr-defined]  # or it would remember all
@@ -68,12 +73,18 @@ class Archived:
 
     @contextmanager
     def open(self, entry: Entry) -> Iterator[BinaryIO]:
-        """The content of the entry that came last."""
+        """The content of the entry that came last, of which it is asked if it has any."""
         assert self._archive is not None
-        content = None
-        if self._now is not None and entry.path == self._now.name.removeprefix("./").strip("/"):
-            content = self._archive.extractfile(self._now)
-        yield content or io.BytesIO()  # type: ignore[misc]
+        assert self._now is not None
+        content = self._archive.extractfile(self._now)
+        assert content is not None
+        with content:
+            yield content  # type: ignore[misc]
+
+
+def _parents(path: str) -> Iterator[str]:
+    words = path.split("/")
+    return ("/".join(words[:count]) for count in range(len(words)))
 
 
 def _whiteout(path: str) -> str:
