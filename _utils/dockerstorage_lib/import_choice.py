@@ -9,7 +9,7 @@ from typing import Any
 from . import recreate
 from .bundle import ContainerRecord, ImageRecord, Manifest, NetworkRecord, VolumeRecord
 from .errors import BadInput, Refused
-from .import_options import Options, valid_name
+from .import_options import Options, Pattern, valid_name
 from .objects import Container, read_container
 from .policy import repository
 from .prune import finder
@@ -78,6 +78,10 @@ def _names(record: Record) -> Iterable[str]:
     return (record.name,)
 
 
+def _means(pattern: Pattern, record: Record) -> bool:
+    return pattern.matches(kind_of(record), id_of(record), _names(record))
+
+
 def all_records(manifest: Manifest) -> list[Record]:
     return [*manifest.images, *manifest.networks, *manifest.volumes, *manifest.containers]
 
@@ -87,9 +91,7 @@ def choose(contents: Contents, options: Options) -> Choice:
     manifest = contents.manifest
     why: dict[tuple[str, str], str] = {}
     for record in all_records(manifest):
-        if not options.only or any(
-            one.matches(kind_of(record), _names(record)) for one in options.only
-        ):
+        if not options.only or any(_means(one, record) for one in options.only):
             why[kind_of(record), id_of(record)] = "chosen" if options.only else "in the bundle"
     needs = _add_needed(contents, why)
     _refuse_unmatched(manifest, options)
@@ -175,7 +177,7 @@ def needed_first(records: list[ContainerRecord], contents: Contents
 def _refuse_unmatched(manifest: Manifest, options: Options) -> None:
     records = all_records(manifest)
     for pattern in options.only:
-        if not any(pattern.matches(kind_of(one), _names(one)) for one in records):
+        if not any(_means(pattern, one) for one in records):
             raise BadInput(f"only: the bundle has nothing called {str(pattern)!r}")
     for kind, old in options.rename or {}:
         named = [one for one in records if kind in (None, kind_of(one))]

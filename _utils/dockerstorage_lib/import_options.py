@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .errors import BadInput
 from .policy import texts
-from .recreate import BUILT_IN
+from .recreate import BUILT_IN, SHORT_ID
 
 KINDS = ("image", "network", "volume", "container")
 ON_CONFLICT = ("fail", "skip", "replace")
@@ -33,10 +33,13 @@ class Pattern:
     kind: str | None
     text: str
 
-    def matches(self, kind: str, names: Iterable[str]) -> bool:
+    def matches(self, kind: str, id_: str, names: Iterable[str]) -> bool:
+        """Whether it means an object: by name, or by the beginning of its id."""
         if self.kind not in (None, kind):
             return False
-        return any(fnmatchcase(name, self.text) for name in names)
+        beginning = self.text.removeprefix("sha256:")
+        by_id = len(beginning) >= SHORT_ID and id_.removeprefix("sha256:").startswith(beginning)
+        return by_id or any(fnmatchcase(name, self.text) for name in names)
 
     def __str__(self) -> str:
         return self.text if self.kind is None else f"{self.kind}:{self.text}"

@@ -14,7 +14,7 @@ from tests.unit import graphs
 from tests.unit import importing as i
 
 BASE, APP = i.image("base", "l1"), i.image("app", "l1", "l2", parent="sha256:base")
-OTHER = i.image("other", "l3")
+OTHER, UNTAGGED = i.image("other", "l3"), i.image("b" * 64, tags=())
 NET, DATA, ANON = i.network("net"), i.volume("data"), i.volume("f" * 64)
 DANGLING = i.volume("e" * 64)
 WEB, SIDE = i.container("web", state="running"), i.container("side")
@@ -27,7 +27,7 @@ DOCUMENTS = [
 BUNDLE = i.contents(
     DOCUMENTS,
     layers=[("l1", 100), ("l2", 20), ("l3", 3)],
-    images=(APP, BASE, OTHER),
+    images=(APP, BASE, OTHER, UNTAGGED),
     networks=(NET,),
     volumes=(DATA, ANON, DANGLING),
     containers=(SIDE, WEB),
@@ -66,6 +66,8 @@ def test_a_chosen_container_brings_what_it_needs():
         ("other:1", {"other:1"}),
         (["volume:d*", "network:*"], {"data", "net"}),
         ("[do]*", {"data", "other:1"}),
+        ("net-id" + "0" * 6, {"net"}),
+        ("image:" + "b" * 64, {"b" * 12}),
     ],
 )
 def test_patterns(only, names):
