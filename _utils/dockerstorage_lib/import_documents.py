@@ -33,6 +33,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "Name": str,
         "Image": str,
         "Created": str,
+        "LogPath": str,
         "State": {"Status": str, "StartedAt": str, "FinishedAt": str},
         "Config": {
             "Image": str,
@@ -57,7 +58,7 @@ SHAPES: dict[str, dict[str, Any]] = {
         "Mounts": [{"Type": str, "Name": str, "Destination": str}],
         "NetworkSettings": {"Networks": {"*": _ENDPOINT}},
     },
-    "volume": {"Name": str, "Driver": str, "Labels": _TEXTS, "Options": _TEXTS},
+    "volume": {"Name": str, "Driver": str, "Mountpoint": str, "Labels": _TEXTS, "Options": _TEXTS},
     "network": {
         "Id": str,
         "Name": str,

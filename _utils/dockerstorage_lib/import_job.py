@@ -24,7 +24,7 @@ from .import_room import loads, refuse_without_room, weigh
 from .import_source import Source
 from .import_start import start_containers
 from .import_work import Work
-from .import_world import Mark, World, pool_free
+from .import_world import Mark, World, pool_free, refuse_other_owners
 from .jobs import Job
 from .prune_job import HOPELESS
 
@@ -50,6 +50,7 @@ def prepare(path: Path, options: Options, engine: ImportEngine) -> Prepared:
     contents = Source(path).contents(manifest)
     choice = choose(contents, options)
     world = look(engine, manifest, choice, options)
+    refuse_other_owners(contents.documents.values(), world.site.root)
     plan = weigh(plan_import(contents, choice, options, world), contents, world)
     return Prepared(path, contents, options, world, plan, tuple(loads(plan, contents, world)))
 

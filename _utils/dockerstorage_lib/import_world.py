@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .errors import Refused
 from .gather import Site
 from .import_journal import History
 from .objects import Inventory, chain_ids
@@ -53,6 +55,29 @@ class World:
 
     def network(self, name: str) -> Document | None:
         return next((one for one in self.networks if one["Name"] == name), None)
+
+
+def refuse_other_owners(documents: Iterable[Document], root: str) -> None:
+    """Raise Refused if users are remapped here in another way than where the bundle comes from.
+
+    An engine with remapped users has its data below ``<uid>.<gid>`` of its data root, and all files
+    belong to other users there.
+    """
+    here = _remapping(root)
+    for document in documents:
+        path = str(document.get("Mountpoint") or document.get("LogPath") or "")
+        there = _remapping(path)
+        if path and there != here:
+            raise Refused(
+                f"the bundle's engine had users remapped to {there or 'none'}, and this one has "
+                f"them remapped to {here or 'none'}: the owners of all files would be wrong. "
+                "Import with an engine that is set up alike (userns-remap)"
+            )
+
+
+def _remapping(path: str) -> str:
+    match = re.search(r"/(\d{4,}\.\d{4,})(?:/volumes/|/containers/|$)", path)
+    return match[1] if match else ""
 
 
 def pool_free(pool: Mapping[str, Any] | None) -> int | None:

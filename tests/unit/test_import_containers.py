@@ -9,6 +9,7 @@ from dockerstorage_lib.errors import EngineRefused, Incoherent
 from dockerstorage_lib.import_journal import History, Line
 from dockerstorage_lib.import_plan import Step
 from dockerstorage_lib.import_work import Work
+from tests.unit import importing
 from tests.unit.graphs import container
 
 OLD = "old".ljust(64, "0")
@@ -145,3 +146,23 @@ def test_only_what_an_import_left_half_made_is_removed(line, state, goes):
     import_containers.remove_leftovers(work(engine, line))
     assert ("new" not in engine.containers) is goes
     assert OLD in engine.containers
+
+
+def test_a_volume_that_was_there_before_is_never_filled():
+    web, data = importing.container("web"), importing.volume("f" * 64)
+    document = importing.container_document(web, anonymous=[(data.name, "/anon")])
+    bundle = importing.contents(
+        [(web, document), (data, importing.volume_document(data.name))],
+        images=(importing.image("app"),),
+        volumes=(data,),
+        containers=(web,),
+    )
+    under_way = work(Engine())
+    under_way.plan = importing.plan(bundle, importing.world())
+    found = {"Mounts": [{"Type": "volume", "Name": "theirs", "Destination": "/anon"}]}
+    for before, made in (({"theirs"}, found), (set(), {"Mounts": []})):
+        with pytest.raises(Incoherent, match="the volume at /anon"):
+            import_containers._fill_own_volumes(document, made, before, under_way)
+    assert under_way.journal.history.lines == ()
+    under_way.volumes[data.name] = "shared"  # the container that it is taken from was made before
+    import_containers._fill_own_volumes(document, found, {"theirs"}, under_way)

@@ -8,7 +8,7 @@ from dockerstorage_lib.import_journal import Line
 from dockerstorage_lib.import_options import read_options
 from dockerstorage_lib.import_plan import named_volumes, refuse_conflicts
 from dockerstorage_lib.import_room import refuse_without_room, weigh
-from dockerstorage_lib.import_world import Mark
+from dockerstorage_lib.import_world import Mark, refuse_other_owners
 from dockerstorage_lib.objects import Inventory
 from tests.unit import graphs
 from tests.unit import importing as i
@@ -338,3 +338,23 @@ def test_a_long_line_of_containers_in_a_circle_has_an_end():
     ]
     found = i.contents(documents, containers=tuple(records))
     assert set(needed_first(records, found)) == set(records)
+
+
+@pytest.mark.parametrize(
+    ("path", "root", "fits"),
+    [
+        ("/var/lib/docker/volumes/x/_data", "/var/lib/docker", True),
+        ("/var/lib/docker/volumes/x/_data", "/data/docker", True),
+        ("/var/lib/docker/100000.100000/volumes/x/_data", "/data/100000.100000", True),
+        ("/var/lib/docker/100000.100000/volumes/x/_data", "/var/lib/docker", False),
+        ("/var/lib/docker/volumes/x/_data", "/var/lib/docker/100000.100000", False),
+        ("", "/var/lib/docker/100000.100000", True),
+    ],
+)
+def test_owners_must_mean_the_same(path, root, fits):
+    for document in ({"Mountpoint": path}, {"LogPath": path}):
+        if fits:
+            refuse_other_owners([{}, document], root)
+        else:
+            with pytest.raises(Refused, match="userns-remap"):
+                refuse_other_owners([document], root)
