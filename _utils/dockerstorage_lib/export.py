@@ -28,6 +28,7 @@ from .export_sources import Sources
 from .jobs import Job
 from .manifest import manifest_text
 from .objects import Container, Image, Network, Volume
+from .policy import read_flag
 
 T = TypeVar("T")
 Seen = TypeVar("Seen", Container, Image, Network, Volume)
@@ -44,12 +45,9 @@ class Options:
 
 def read_options(consistent: bool, logs: bool, level: int) -> Options:
     """Check the arguments of an export; raises BadInput, naming the argument."""
-    for name, value in (("consistent", consistent), ("logs", logs)):
-        if not isinstance(value, bool):
-            raise BadInput(f"{name}: {value!r} is neither True nor False")
     if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= 19:
         raise BadInput(f"level: {level!r} is no whole number from 1 to 19")
-    return Options(consistent, logs, level)
+    return Options(read_flag("consistent", consistent), read_flag("logs", logs), level)
 
 
 @dataclass

@@ -120,11 +120,16 @@ def parse_header(records: dict[bytes, bytes], block: bytes) -> tuple[Entry, int,
     )
     if left:
         raise ValueError(f"unknown record {next(iter(left))!r}")
-    if kind != "file" and (stored or sparse or entry.links):
-        raise ValueError(f"a {kind} has no content")
-    if kind not in ("character", "block") and entry.device != (0, 0):
-        raise ValueError(f"a {kind} has no device number")
+    _check_kind(entry, bool(stored or sparse))
     return entry, stored, sparse
+
+
+def _check_kind(entry: Entry, has_content: bool) -> None:
+    """Raise ValueError for what only other kinds of entries have."""
+    if entry.kind != "file" and (has_content or entry.links):
+        raise ValueError(f"a {entry.kind} has no content")
+    if entry.kind not in ("character", "block") and entry.device != (0, 0):
+        raise ValueError(f"a {entry.kind} has no device number")
 
 
 def _ustar(block: bytes) -> tarfile.TarInfo:

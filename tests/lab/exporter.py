@@ -1,8 +1,7 @@
 """Runs in a guest: an export in a process of its own, which can kill itself on the way.
 
-exporter.py DEST [calls=N | at=TEXT]: dies by SIGKILL at its Nth report of progress, or at the first
-one while it works on what TEXT names. Prints the result, with the number of reports and the peak of
-its memory.
+exporter.py DEST [bytes=N | at=TEXT]: dies by SIGKILL as soon as so many bytes are done, or at the
+first ones of what TEXT names. Prints the result, with the bytes done and the peak of its memory.
 """
 
 import json
@@ -18,25 +17,26 @@ from dockerstorage_lib.errors import DockerstorageError
 
 dest, *words = sys.argv[1:]
 deadly = dict(word.split("=") for word in words)
-calls, advance = 0, jobs.Job.advance
+advance = jobs.Job.advance
 
 
-def counting(self: jobs.Job, count: int) -> None:
-    global calls
-    calls += 1
+def deadly_advance(self: jobs.Job, count: int) -> None:
     advance(self, count)
-    if calls == int(deadly.get("calls", 0)) or (count and self.now == deadly.get("at")):
+    if self.done_bytes >= int(deadly.get("bytes", sys.maxsize)) or (
+        count and self.now == deadly.get("at")
+    ):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-jobs.Job.advance = counting  # type: ignore[method-assign]
+jobs.Job.advance = deadly_advance  # type: ignore[method-assign]
 engine = ExportEngine()
 place = export_job.read_dest(dest, True)
 plan = export_plan.plan_export(engine, gather.read_site(engine.info()), selection.read_wanted())
 try:
     with jobs.running("export", dest, time.time(), lambda _: None) as job:
         found = export_job.carry_out(plan, engine, place, export.Options(), job, time.time)
+        found["done_bytes"] = job.done_bytes
 except DockerstorageError as error:
     found = {"error": str(error)}
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print(json.dumps({**found, "calls": calls, "peak_mib": peak / 1024}))
+print(json.dumps({**found, "peak_mib": peak / 1024}))

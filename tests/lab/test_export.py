@@ -100,8 +100,8 @@ def test_a_bundle_holds_all_and_the_host_is_as_before(rich: Host) -> None:
 def test_killed_at_ten_points_it_goes_on_and_ends_in_the_same_bundle(rich: Host) -> None:
     whole = run(rich, f"{PLACE}/whole")
     for point in range(1, KILLS + 1):
-        calls = whole["calls"] * point // (KILLS + 1)
-        assert run(rich, f"{PLACE}/cut", f"calls={calls}") == {"status": -9}
+        done = whole["done_bytes"] * point // (KILLS + 1)
+        assert run(rich, f"{PLACE}/cut", f"bytes={done}") == {"status": -9}
         assert rich.guest.run(f"ls {PLACE}").stdout.split().count("cut") == 0
         rich.guest.run("while pgrep -f '[g]uardian.py'; do sleep 0.2; done", timeout=40)
         assert left_behind(rich) == ""
@@ -188,7 +188,9 @@ def test_memory_stays_flat_and_jobs_shows_the_work(direct: Host) -> None:
     direct.guest.run(
         "until grep -qs vol-large /run/dockerstorage/job-*.json; do sleep 0.1; done", timeout=90
     )
+    direct.guest.run("pkill -STOP -f '[e]xporter.py'")
     (job,) = salt_call(direct.guest, "dockerstorage.jobs")
+    direct.guest.run("pkill -CONT -f '[e]xporter.py'")
     assert (job["operation"], job["subject"]) == ("export", f"{PLACE}/large")
     assert 0 < job["done_bytes"] <= job["total_bytes"]
     found = json.loads(running.wait(timeout=120).stdout)
@@ -238,7 +240,7 @@ def test_a_driver_whose_layers_are_no_directories_is_read_through_the_engine(
         tar -C /root/r -c . | docker import - vfs/base:1
         printf 'FROM vfs/base:1\\nCOPY fstab /fstab\\n' | cat > /etc/Dockerfile
         docker build -q -t vfs/two:1 -f /etc/Dockerfile /etc
-        docker run --net none --name c vfs/two:1 \
+        docker run --net none --name one vfs/two:1 \
             sh -c 'echo new > /new; echo x >> /fstab; rm -r /old'
         mkdir -p /srv/bundles""",
         timeout=90,

@@ -1,4 +1,4 @@
-"""A bundle of a devicemapper host put back: on the same host emptied, and on overlay2."""
+"""A bundle of a devicemapper host put back: on the same host emptied, and on overlay2, Docker 26."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def source() -> Iterator[Source]:
 
 @pytest.fixture(scope="module")
 def target(source: Source) -> Iterator[Host]:
-    """An overlay2 host that has objects of the same names, and the bundle."""
-    host = prepared.open_host("overlay", "target")
+    """A host with overlay2 and Docker 26 that has objects of the same names, and the bundle."""
+    host = prepared.open_host("newer", "target")
     with host.guest:
         host.guest.push("/srv/bundle.tar", source.archive)
         host.guest.run("tar -C /srv -xf /srv/bundle.tar")

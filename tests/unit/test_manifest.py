@@ -135,6 +135,20 @@ def test_what_was_altered_is_refused_by_name(where, value, said):
     assert said in str(raised.value)
 
 
+def test_a_field_that_is_there_twice_is_refused():
+    text = manifest_text(MANIFEST)
+    assert read_manifest(text.replace('"host":', '"host" :')) == MANIFEST
+    with pytest.raises(Damaged, match="there twice"):
+        read_manifest(text.replace('"host":', '"host": "host-2", "host":'))
+
+
+def test_an_image_s_id_is_the_digest_of_its_configuration():
+    fields = copy.deepcopy(FIELDS)
+    fields["images"][0]["config"] |= {"sha256": C, "plain_sha256": C}
+    with pytest.raises(Damaged, match=f"image sha256:{A}, config: its digest is not"):
+        read_manifest(json.dumps(fields))
+
+
 @pytest.mark.parametrize("text", ["", "null", "[" * 100_000, '{"format": 1, "format": 2}', "{"])
 def test_what_is_no_manifest_is_refused(text):
     with pytest.raises(Damaged):

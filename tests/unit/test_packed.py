@@ -214,6 +214,17 @@ def test_progress_counts_the_bytes_of_the_file(tmp_path):
     assert sum(seen) == record.bytes
 
 
+def test_who_hears_of_progress_may_stop_it(tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop(count):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        packed.check(tmp_path, pack(tmp_path), on_read=stop)
+
+
 def test_small_reads_see_it_all(tmp_path):
     record = pack(tmp_path)
     out = io.BytesIO()

@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import subprocess
+import sys
 import tarfile
 
 import pytest
@@ -38,6 +39,27 @@ def test_entries_come_back_from_the_tar_in_their_order(tmp_path):
     assert entries == sorted(entries, key=lambda entry: order(entry.path))
     assert entries[0].path == ""
     assert [one for one, _ in read_tar(io.BytesIO(tar_of(source)), "x", False)] == entries
+
+
+@needs_root
+def test_the_locale_does_not_matter(tmp_path):
+    data = tar_of(everything(tmp_path / "source"))
+    (tmp_path / "tar").write_bytes(data)
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from tests.unit.trees import tar_of, untar
+        assert sys.getfilesystemencoding() == "ascii"
+        data = Path("tar").read_bytes()
+        assert tar_of(untar(data, Path("copy"))) == data
+    """
+    environment = {
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONPATH": ":".join(sys.path),
+    }
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True)
 
 
 @needs_root

@@ -150,6 +150,16 @@ def test_what_follows_the_end_is_damaged():
             read(tar(*GOOD) + more)
 
 
+def test_nothing_hides_in_the_filling_of_blocks():
+    whole = tar(ROOT, file("a"))
+    content = whole.index(b"content")
+    header = whole.rindex(b"mtime=", 0, content)
+    for at in (content + 7, content + 511, header + 100):
+        assert whole[at] == 0
+        with pytest.raises(Damaged, match="hidden in the filling"):
+            read(whole[:at] + b"x" + whole[at + 1 :])
+
+
 def test_a_flipped_bit_never_gives_anything_but_damaged_or_entries_within():
     whole = tar(*GOOD)
     for at in range(len(whole)):

@@ -125,12 +125,12 @@ def with_xattrs(root):
         "user.lines": b"a=b\n12 c=d\n\0",
         "user.empty": b"",
         "user.per%cent=sign": b"=%3D",
-        "user.\u00fcml\u00e4ut": b"\xc3\xbc",
         "trusted.one": b"1",
         "security.capability": CAPABILITY,
     }.items():
         os.setxattr(file, name, value)
-    os.setxattr(os.fsencode(file), b"user.\xff\xfe", b"name is no UTF-8")
+    os.setxattr(file, b"user.\xff\xfe", b"name is no UTF-8")
+    os.setxattr(file, "user.ümläut".encode(), b"\xc3\xbc")
     os.setxattr(root / "deep", "user.of.directory", b"\0\xff")
     (root / "trusted link").symlink_to("x")
     os.setxattr(root / "trusted link", "trusted.link", b"yes", follow_symlinks=False)

@@ -6,16 +6,17 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from ..errors import Refused
 from ..tree import MAX_DEPTH, OPAQUE, WHITEOUT, Entry
 from . import directories
 from .base import Base
 from .directories import Chain, raw, text
+from .opener import opener
 from .restore import restore
 
 __all__ = ["opener", "restore", "walk"]
@@ -31,7 +32,6 @@ _KINDS = {
     stat.S_IFCHR: "character",
     stat.S_IFBLK: "block",
 }
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 #: What the overlay file system keeps for itself; the kernel's documentation "overlayfs".
 _OVERLAY = ("trusted.overlay.", "user.overlay.")
 _MOVED = {f"{prefix}{what}" for prefix in _OVERLAY for what in ("redirect", "metacopy")}
@@ -270,38 +270,3 @@ def _is_opaque(folder: int) -> bool:
         except OSError:  # it has none
             continue
     return False
-
-
-def opener(root: Path | int) -> Callable[[Entry], AbstractContextManager[BinaryIO]]:
-    """What opens the files of a tree, never through a link.
-
-    It raises FileNotFoundError if there is no such file any more, whatever took its place.
-    """
-    chain = Chain(root)
-
-    def open_entry(entry: Entry) -> AbstractContextManager[BinaryIO]:
-        above, _, name = entry.path.rpartition("/")
-        try:
-            descriptor = _open(chain.go(above), name)
-        except OSError as error:
-            if (
-                isinstance(error, (FileNotFoundError, NotADirectoryError))
-                or error.errno == errno.ELOOP
-            ):
-                raise FileNotFoundError(entry.path) from None
-            raise
-        file = os.fdopen(descriptor, "rb", buffering=0)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            file.close()
-            raise FileNotFoundError(entry.path)
-        return cast(BinaryIO, file)
-
-    return open_entry
-
-
-def _open(folder: int, name: str) -> int:
-    try:
-        # A backup is no use of a file that its owner should see.
-        return os.open(raw(name), _FILE | os.O_NOATIME, dir_fd=folder)
-    except PermissionError:
-        return os.open(raw(name), _FILE, dir_fd=folder)
