@@ -698,7 +698,7 @@ def import_(bundle, rename=None, only=None, on_conflict="fail", start=False, tes
     _no_unknown(kwargs)
     with _salt_errors():
         options = import_options.read_options(rename, only, on_conflict, start)
-        path = import_options.read_bundle(bundle)
+        path = export_job.read_path("bundle", bundle)
         connection = engine_import.ImportEngine(_config().get("docker_url", engine.DEFAULT_URL))
         with lock.held("import"), lock.held("prune"):
             prepared = import_job.prepare(path, options, connection)

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 from .errors import BadInput
 from .policy import texts
@@ -60,13 +59,6 @@ class Options:
         """What an object of the bundle is called here."""
         renamed = self.rename or {}
         return renamed.get((kind, name), renamed.get((None, name), name))
-
-
-def read_bundle(path: object) -> Path:
-    """The path of a bundle; raises BadInput, naming the argument."""
-    if not isinstance(path, str) or not path.startswith("/"):
-        raise BadInput(f"bundle: {path!r} is no absolute path of a bundle")
-    return Path(path)
 
 
 def read_options(

@@ -1,4 +1,4 @@
-"""A bundle of a devicemapper host put back: on the same host emptied, and on overlay2, Docker 26."""
+"""A devicemapper host's bundle put back: on that host emptied, and on overlay2 with Docker 26."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockerstorage_lib.errors import BadInput
-from dockerstorage_lib.import_options import Pattern, read_bundle, read_options, valid_name
+from dockerstorage_lib.import_options import Pattern, read_options, valid_name
 
 
 def test_patterns_are_for_one_kind_or_for_all():
@@ -40,12 +40,6 @@ BAD = [
 def test_bad_arguments_are_refused_by_their_names(name, value):
     with pytest.raises(BadInput, match=rf"^{name}: "):
         read_options(**{name: value})
-
-
-@pytest.mark.parametrize("path", [None, 5, "", "relative/b", ["x"]])
-def test_a_bundle_has_an_absolute_path(path):
-    with pytest.raises(BadInput, match=r"^bundle: "):
-        read_bundle(path)
 
 
 @pytest.mark.parametrize(
