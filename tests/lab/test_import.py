@@ -193,6 +193,32 @@ def test_everything_comes_back_on_the_emptied_host(source: Source) -> None:
     assert "dockerstorage-old" not in left.stdout
 
 
+SHARED = """
+import subprocess, sys
+from dockerstorage_lib import gather
+from dockerstorage_lib.adapters import mounts
+from dockerstorage_lib.adapters.engine import Engine
+site = gather.read_site(Engine().info())
+def write():
+    with mounts.container_tree(site, sys.argv[1], write=True) as tree:
+        (tree.path / "first").write_text("1")
+        subprocess.run(["docker", "cp", "/etc/hostname", f"{sys.argv[1]}:/second"], check=True)
+        assert (tree.path / "second").exists(), "another superblock"
+        (tree.path / "third").write_text("3")
+mounts.run_private(write, lambda: None)
+"""
+
+
+def test_the_engine_may_write_to_a_container_while_its_files_are_put_back(source: Source) -> None:
+    guest = source.host.guest
+    id_ = source.host.docker("create", "lab/base:1")
+    before = guest.run("ls /dev/mapper").stdout
+    guest.run([PYTHON, "-c", SHARED, id_])
+    assert guest.run("ls /dev/mapper").stdout == before
+    listed = guest.run(f"docker export {id_} | tar -t; docker rm {id_}").stdout.splitlines()
+    assert {"first", "second", "third"} <= set(listed)
+
+
 def run(host: Host, deadly: str = "", bundle: str = BUNDLE, **arguments: Any) -> dict[str, Any]:
     """An import in a process of its own; the status alone if it was killed."""
     argv = [PYTHON, "/src/tests/lab/importer.py", bundle, json.dumps(arguments)]
