@@ -290,7 +290,7 @@ def test_killed_again_and_again_it_goes_on_to_the_same_end(source: Source, targe
     richer, needs = target.inspect("container", "richer"), target.inspect("container", "needs-rich")
     assert needs["HostConfig"]["NetworkMode"] == f"container:{richer['Id']}"
     assert needs["HostConfig"]["VolumesFrom"] == ["richer"]
-    assert richer["HostConfig"]["Binds"][0] == "vol-richer:/data"
+    assert "vol-richer:/data" in richer["HostConfig"]["Binds"]
     assert target.inspect("container", "linked")["HostConfig"]["Links"] == [
         "/target:/linked/friend"
     ]
