@@ -75,6 +75,7 @@ def carry_out(
 ) -> dict[str, Any]:
     """Write the bundle and give it its name; the result as plain values."""
     partial = partial_path(dest)
+    job.total_bytes = plan.total_bytes
     try:
         outcome = export.carry_out(plan, engine, partial, options, job, clock)
     except OSError as error:

@@ -143,6 +143,8 @@ def test_the_engines_stream_is_read_for_what_changed() -> None:
         found[entry.path] = (entry.kind, b"")
         if entry.size:
             with source.open(entry) as file:
+                with pytest.raises(OSError, match="fileno"):
+                    file.fileno()
                 found[entry.path] = (entry.kind, file.read())
     # What got another name comes along, though it did not change.
     paths = ["", "bin", "bin/.wh.gone", "bin/kept", "etc", "etc/a", "top", "twin"]

@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from ..tree import WHITEOUT, Entry, order
 
+CHUNK_BYTES = 1 << 18
+
 
 class Stream(io.RawIOBase):
     """Chunks that come one after the other, as a file to read from."""
@@ -79,7 +81,8 @@ class Archived:
         content = self._archive.extractfile(self._now)
         assert content is not None
         with content:
-            yield content  # type: ignore[misc]
+            # As a stream that knows it is no file of the host's.
+            yield Stream(iter(lambda: content.read(CHUNK_BYTES), b""))  # type: ignore[misc]
 
 
 def _parents(path: str) -> Iterator[str]:
