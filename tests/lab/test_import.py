@@ -263,6 +263,9 @@ PART: dict[str, Any] = {
 
 def test_killed_again_and_again_it_goes_on_to_the_same_end(source: Source, target: Host) -> None:
     untouched = {one["Id"]: one for one in world.state(target)["containers"]}
+    (second,) = [one for one in source.state["networks"] if one["Name"] == "net-second"]
+    taken = second["IPAM"]["Config"][0]["Subnet"]
+    target.docker("network", "create", "--subnet", taken, "taken")
     kills = [f"lines={number}" for number in (1, 3, 5, 7, 9, 11)]
     kills += ["at=container rich", "at=volume vol-rich", "lines=2"]
     for deadly in kills:
@@ -294,6 +297,10 @@ def test_killed_again_and_again_it_goes_on_to_the_same_end(source: Source, targe
     assert target.inspect("container", "linked")["HostConfig"]["Links"] == [
         "/target:/linked/friend"
     ]
+    # Its addresses are another network's, so it got others.
+    got = target.inspect("network", "net-second")["IPAM"]["Config"][0]["Subnet"]
+    assert got != taken
+    assert richer["NetworkSettings"]["Networks"]["net-rich"]["IPAddress"] == "172.31.5.7"
     # Its tag points to another image here, so it is known by its id.
     assert richer["Image"] == richer["Config"]["Image"]
     again = run(target, **PART)

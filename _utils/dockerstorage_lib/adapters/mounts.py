@@ -179,8 +179,11 @@ def _writable(site: Site, hash_: str) -> Iterator[Path]:
         finally:
             _umount(POINT)
     finally:
-        if made:  # not at once if the engine has it open by now
-            dmsetup.remove(name, deferred=True)
+        if made:
+            # Later if the engine has it open by now; it may be gone if the engine had it in between.
+            # What stays does no harm: the engine takes it for its own.
+            with suppress(CommandFailed):
+                dmsetup.remove(name, deferred=True)
 
 
 @contextmanager
