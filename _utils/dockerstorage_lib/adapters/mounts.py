@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import BadInput, Refused
+from ..errors import BadInput, CommandFailed, Refused
 from ..gather import Site
 from . import dmsetup, hostfiles, store
 
@@ -180,8 +180,8 @@ def _writable(site: Site, hash_: str) -> Iterator[Path]:
             _umount(POINT)
     finally:
         if made:
-            # Later if the engine has it open by now; it may be gone if the engine had it in between.
-            # What stays does no harm: the engine takes it for its own.
+            # Later if the engine has it open by now; if the engine had it in between it may be gone.
+            # One that stays does no harm: the engine takes it for its own.
             with suppress(CommandFailed):
                 dmsetup.remove(name, deferred=True)
 
