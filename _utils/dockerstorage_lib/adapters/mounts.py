@@ -180,8 +180,8 @@ def _writable(site: Site, hash_: str) -> Iterator[Path]:
             _umount(POINT)
     finally:
         if made:
-            # Later if the engine has it open by now; if the engine had it in between it may be gone.
-            # One that stays does no harm: the engine takes it for its own.
+            # Later if the engine has it open; it may be gone if the engine had it in between. One
+            # that stays does no harm: the engine takes it for its own.
             with suppress(CommandFailed):
                 dmsetup.remove(name, deferred=True)
 
