@@ -1,7 +1,8 @@
 """Runs in a guest: an export in a process of its own, which can kill itself on the way.
 
-exporter.py DEST [bytes=N | at=TEXT]: dies by SIGKILL as soon as so many bytes are done, or at the
-first ones of what TEXT names. Prints the result, with the bytes done and the peak of its memory.
+exporter.py DEST [bytes=N | at=TEXT | stop=TEXT]: dies by SIGKILL as soon as so many bytes are done,
+or at the first ones of what TEXT names; or stops there until it is told to go on. Prints the
+result, with the bytes done and the peak of its memory.
 """
 
 import json
@@ -26,6 +27,10 @@ def deadly_advance(self: jobs.Job, count: int) -> None:
         count and self.now == deadly.get("at")
     ):
         os.kill(os.getpid(), signal.SIGKILL)
+    if count and self.now == deadly.get("stop"):
+        del deadly["stop"]
+        self.tell()
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 jobs.Job.advance = deadly_advance  # type: ignore[method-assign]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -18,10 +19,10 @@ PLACE = "/srv/bundles"
 KILLS = 10
 
 
-@pytest.fixture(scope="module", params=["direct", "overlay"])
-def rich(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """Hosts with objects that are hard to carry."""
-    host = prepared.open_host(request.param, f"rich-{request.param}")
+@contextmanager
+def opened(kind: str) -> Iterator[Host]:
+    """A host with objects that are hard to carry."""
+    host = prepared.open_host(kind, f"rich-{kind}")
     with host.guest:
         richhost.enrich(host)
         host.guest.run(f"mkdir -p {PLACE}")
@@ -29,11 +30,23 @@ def rich(request: pytest.FixtureRequest) -> Iterator[Host]:
 
 
 @pytest.fixture(scope="module")
-def direct(rich: Host) -> Host:
-    """Only the devicemapper one: what does not depend on the driver is tested once."""
-    if rich.kind != "direct":
-        pytest.skip("tested on the devicemapper host")
-    return rich
+def direct() -> Iterator[Host]:
+    """On devicemapper; what does not depend on the driver is tested on it alone."""
+    with opened("direct") as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def overlay() -> Iterator[Host]:
+    with opened("overlay") as host:
+        yield host
+
+
+@pytest.fixture(params=["direct", "overlay"])
+def rich(request: pytest.FixtureRequest) -> Host:
+    """Both, one after the other."""
+    host: Host = request.getfixturevalue(request.param)
+    return host
 
 
 def run(host: Host, dest: str, *words: str) -> dict[str, Any]:
@@ -143,7 +156,8 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(direct: Host) -> None:
     direct.guest.run(f"mount -o remount,size=200m {small}")
     ended = run(direct, f"{small}/b")
     assert ended["reused"] > 0
-    assert manifest(direct, f"{small}/b") == manifest(direct, f"{PLACE}/whole")
+    run(direct, f"{PLACE}/uncut")
+    assert manifest(direct, f"{small}/b") == manifest(direct, f"{PLACE}/uncut")
     direct.guest.run(f"umount {small}")
 
 
@@ -191,16 +205,15 @@ def test_memory_stays_flat_and_jobs_shows_the_work(direct: Host) -> None:
     direct.docker("volume", "create", "vol-large")
     folder = direct.inspect("volume", "vol-large")["Mountpoint"]
     direct.guest.run(f"head -c 300M /dev/urandom > {folder}/large", timeout=60)
-    argv = [PYTHON, "/src/tests/lab/exporter.py", f"{PLACE}/large"]
-    running = direct.guest.start(argv)
-    direct.guest.run(
-        "until grep -qs vol-large /run/dockerstorage/job-*.json; do sleep 0.1; done", timeout=90
-    )
-    direct.guest.run("pkill -STOP -f '[e]xporter.py'")
+    stop = "stop=volume vol-large"
+    running = direct.guest.start([PYTHON, "/src/tests/lab/exporter.py", f"{PLACE}/large", stop])
+    stopped = "until ps -eo stat=,args= | grep -q '^T.*[e]xporter.py'; do sleep 0.2; done"
+    direct.guest.run(stopped, timeout=90)
     (job,) = salt_call(direct.guest, "dockerstorage.jobs")
     direct.guest.run("pkill -CONT -f '[e]xporter.py'")
     assert (job["operation"], job["subject"]) == ("export", f"{PLACE}/large")
     assert 0 < job["done_bytes"] <= job["total_bytes"]
+    assert job["now"] == "volume vol-large"
     found = json.loads(running.wait(timeout=120).stdout)
     assert found["peak_mib"] < 200
     assert salt_call(direct.guest, "dockerstorage.jobs") == []
