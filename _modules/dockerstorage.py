@@ -5,7 +5,7 @@ Keep a Docker host's storage healthy
 See what fills the host (``report``, ``pool``, ``devices``), remove what nobody needs without
 touching what is protected (``prune``), protect images (``protect``, ``unprotect``), keep the pool
 from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a host that is
-stuck on it (``recover``), and take all of it along (``export``, ``verify``).
+stuck on it (``recover``), and take all of it along (``export``, ``verify``, ``import``, ``jobs``).
 
 :depends: the Python packages ``docker`` and ``sh``
 :configuration: every key of minion config or pillar is optional; a key in both counts as in
@@ -37,6 +37,8 @@ try:
         export_job,
         export_plan,
         gather,
+        import_job,
+        import_options,
         lock,
         policy,
         poolview,
@@ -60,7 +62,7 @@ try:
     from dockerstorage_lib import recover as recover_
     from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_
-    from dockerstorage_lib.adapters import engine, engine_export
+    from dockerstorage_lib.adapters import engine, engine_export, engine_import
 
     IMPORT_ERROR = None
 except ImportError as error:
@@ -69,6 +71,7 @@ except ImportError as error:
 log = logging.getLogger(__name__)
 
 __virtualname__ = "dockerstorage"
+__func_alias__ = {"import_": "import"}
 
 #: The library that this file was shipped with.
 LIBRARY_VERSION = "0.1.0"
@@ -709,6 +712,60 @@ def jobs():
         salt '*' dockerstorage.jobs
     """
     return jobs_.listed()
+
+
+def import_(bundle, rename=None, only=None, on_conflict="fail", start=False, test=False, **kwargs):
+    """
+    Put back what a bundle holds: images, networks, volumes, containers, in this order.
+
+    All that is to be imported is read and checked before anything is changed. Nothing that is on
+    the host is overwritten unless told. A second import of a bundle changes nothing; one that
+    broke off goes on when it is repeated. Privileged containers and bind mounts come back as they
+    were: import only what you trust.
+
+    bundle
+        Path of a bundle.
+    rename
+        Mapping of names in the bundle to names on this host: ``old: new`` or ``kind:old: new``
+        (kind: image, network, volume, container). What containers say of each other follows.
+    only
+        Pattern (``*``, ``?``, ``[set]``), or list of patterns, of the names to import, each also
+        as ``kind:pattern``. What a container needs comes along.
+    on_conflict
+        What to do about objects that are here already and differ: ``fail`` (default; nothing is
+        changed), ``skip`` them, ``replace`` them (a container when the new one is whole).
+    start
+        Start the containers that ran when they were exported.
+    test
+        Return the plan, conflicts included, and change nothing.
+
+    Returns a dict: ``plan`` (each with ``kind``, ``name``, ``new_name``, ``action``: create,
+    replace, exists, skip or conflict, ``why``, ``bytes``), ``bytes``, ``imported`` (with the new
+    ``id``), ``skipped`` (with ``why``), ``different`` (what is not as it was), ``started``,
+    ``not_started``, ``mapping`` (old to new names and ids), ``not_taken`` (by the export),
+    ``summary`` (lines to read). Fires ``dockerstorage/<jid or local>/import/progress``. Fails,
+    with nothing changed, on bad input, a damaged bundle, a conflict, too little room; and if it
+    broke off, with what was imported by then.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db2' dockerstorage.import /srv/backup/db1 test=True
+        salt 'db2' dockerstorage.import /srv/backup/db1 only='web*' rename='{web: web-old}'
+        salt 'db2' dockerstorage.import /srv/backup/db1 on_conflict=replace start=True
+    """
+    _no_unknown(kwargs)
+    with _salt_errors():
+        options = import_options.read_options(rename, only, on_conflict, start)
+        path = export_job.read_path("bundle", bundle)
+        connection = engine_import.ImportEngine(_config().get("docker_url", engine.DEFAULT_URL))
+        with lock.held("import"), lock.held("prune"):
+            prepared = import_job.prepare(path, options, connection)
+            if test:
+                return import_job.planned(prepared)
+            with jobs_.running("import", str(path), time.time(), _teller("import", kwargs)) as job:
+                return import_job.carry_out(prepared, connection, job)
 
 
 def _switch(image, label, test, plan, apply):

@@ -45,6 +45,17 @@ class Interrupted(DockerstorageError):
         super().__init__(f"{operation} was interrupted")
 
 
+class BrokenOff(DockerstorageError):
+    """Work ended midway; says what is done, and that a repeat goes on from there."""
+
+    def __init__(self, operation: str, why: str, done: Sequence[str]) -> None:
+        self.done = tuple(done)
+        super().__init__(
+            f"the {operation} ended midway: {why}. Done by then: {', '.join(done) or 'nothing'}. "
+            f"Run it again when the cause is mended: it goes on from there"
+        )
+
+
 class Unparsable(DockerstorageError):
     """A program or file said something this version does not understand."""
 

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from .objects import (
     ALIVE,
@@ -24,7 +24,18 @@ from .objects import (
 )
 from .policy import Policy, repository
 
-T = TypeVar("T", Container, Network, Object)
+
+class Named(Protocol):
+    """What the engine knows by an id and by a name."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,13 @@ BAD_LABEL = [
     ("image", [5], "image"), ("image", "", "image"),
 ]  # fmt: skip
 
+BAD_IMPORT = [
+    ("bundle", "relative"), ("bundle", 5), ("bundle", ""),
+    ("rename", "web=web2"), ("rename", {"web": 5}), ("rename", {"container:web": "../x"}),
+    ("only", 5), ("only", ""), ("only", "volume:"), ("only", [None]),
+    ("on_conflict", "merge"), ("on_conflict", None), ("start", "perhaps"), ("start", 1),
+]  # fmt: skip
+
 
 BAD_RECOVERY = [
     ("patience", -1), ("patience", "soon"), ("patience", True), ("patience", [5]),
@@ -37,6 +44,7 @@ BAD_RECOVERY = [
 BAD_CALLS = [
     *(("recover", {name: value}, name) for name, value in BAD_RECOVERY),
     *(("prune", {name: value}, name) for name, value in BAD_PRUNE),
+    *(("import", {"bundle": "/nowhere", name: value}, name) for name, value in BAD_IMPORT),
     *(
         (function, {"image": "busybox", name: value}, named)
         for function in ("protect", "unprotect")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import BadInput, Refused
+from ..errors import BadInput, CommandFailed, Refused
 from ..gather import Site
 from . import dmsetup, hostfiles, store
 
@@ -121,8 +121,7 @@ def container_tree(site: Site, container_id: str, *, write: bool) -> Iterator[La
     elif site.driver == "btrfs":
         yield LayerTree(Path(site.root, "btrfs", "subvolumes", hash_), "remove")
     elif site.pool is not None:
-        options = ("rw", "rw") if write else ("ro", "ro")
-        with _thin(site, hash_, options) as folder:
+        with _writable(site, hash_) if write else _thin(site, hash_, ("ro", "ro")) as folder:
             yield LayerTree(folder / "rootfs", "remove")
     else:
         raise _unknown(site)
@@ -159,23 +158,47 @@ def _shared(device: str) -> Iterator[Path]:
 
 
 @contextmanager
+def _writable(site: Site, hash_: str) -> Iterator[Path]:
+    """A device under the engine's own name for it, mounted to be written to.
+
+    The engine may want it meanwhile, for ``docker cp`` or to tell a size. It then takes the device
+    that is there, and has the same superblock; two of one file system would destroy it.
+    """
+    name = _engine_name(site, hash_)
+    made = name not in dmsetup.devices()
+    if made:
+        dmsetup.create(name, _table(site, hash_), read_only=False)
+    try:
+        device = f"/dev/mapper/{name}"
+        kind = file_system(device)
+        POINT.mkdir(parents=True, exist_ok=True)
+        flags = MS_NOSUID | MS_NODEV | MS_NOATIME
+        _mount(device, str(POINT), kind, flags, "nouuid" if kind == "xfs" else "")
+        try:
+            yield POINT
+        finally:
+            _umount(POINT)
+    finally:
+        if made:
+            # Later if the engine has it open; it may be gone if the engine had it in between. One
+            # that stays does no harm: the engine takes it for its own.
+            with suppress(CommandFailed):
+                dmsetup.remove(name, deferred=True)
+
+
+@contextmanager
 def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT) -> Iterator[Path]:
-    """A thin device that nobody has active, mounted; options: for XFS and for ext4."""
-    record = store.device_record(site.root, hash_)
-    if record is None:
-        raise BadInput(f"the store has no device {hash_}")
+    """A thin device that nobody has active, mounted read-only; options: for XFS and for ext4."""
     # A name of its own: the engine may activate the device beside it.
     name = f"dockerstorage-{secrets.token_hex(8)}"
-    write = options[0].startswith("rw")
-    table = f"0 {record.size_bytes // 512} thin /dev/mapper/{site.pool} {record.device_id}"
-    dmsetup.create(name, table, read_only=not write)
+    dmsetup.create(name, _table(site, hash_), read_only=True)
     try:
         device = f"/dev/mapper/{name}"
         point.mkdir(parents=True, exist_ok=True)
         kind = file_system(device)
         words = (options[0] + ",nouuid") if kind == "xfs" else options[1]
-        extra = ",".join(word for word in words.split(",") if word not in ("ro", "rw"))
-        flags = MS_NOSUID | MS_NODEV | MS_NOATIME | (0 if write else MS_RDONLY)
+        extra = ",".join(word for word in words.split(",") if word != "ro")
+        flags = MS_NOSUID | MS_NODEV | MS_NOATIME | MS_RDONLY
         try:
             _mount(device, str(point), kind, flags, extra)
         except OSError as error:
@@ -187,6 +210,13 @@ def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT)
         yield point
     finally:
         _umount(point)
+
+
+def _table(site: Site, hash_: str) -> str:
+    record = store.device_record(site.root, hash_)
+    if record is None:
+        raise BadInput(f"the store has no device {hash_}")
+    return f"0 {record.size_bytes // 512} thin /dev/mapper/{site.pool} {record.device_id}"
 
 
 def file_system(device: str) -> str:
