@@ -55,9 +55,7 @@ try:
     from dockerstorage_lib import devices as devices_
     from dockerstorage_lib import export as export_
     from dockerstorage_lib import extend as extend_
-    from dockerstorage_lib import (
-        jobs as jobs_,
-    )
+    from dockerstorage_lib import jobs as jobs_
     from dockerstorage_lib import protect as protect_
     from dockerstorage_lib import recover as recover_
     from dockerstorage_lib import remediate as remediate_

@@ -183,7 +183,7 @@ def _writable(site: Site, hash_: str) -> Iterator[Path]:
             # Later if the engine has it open; it may be gone if the engine had it in between. One
             # that stays does no harm: the engine takes it for its own.
             with suppress(CommandFailed):
-                dmsetup.remove(name, deferred=True)
+                dmsetup.remove_later(name)
 
 
 @contextmanager
