@@ -10,6 +10,8 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= /usr/bin/python3
 ARGS ?=
+# How many guests' tests run side by side: a guest keeps to one CPU.
+LAB_WORKERS ?= 2
 # Where 'make test' collects the counts of the runs; empty: no report is written.
 REPORTS ?=
 
@@ -26,6 +28,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  ARGS='...' is handed to pytest, as in: make lab ARGS='-k prune -x'"
+	@echo "  LAB_WORKERS=0 runs the lab's tests one after the other, with their output"
 	@echo "  PYTHON=... makes the environments with another Python than $(PYTHON)"
 
 .PHONY: check
@@ -66,7 +69,7 @@ functional-3006 functional-3007 functional-3008: functional-%: packages
 .PHONY: lab
 lab: packages lab-images ## the tests on a real devicemapper host, a guest of this machine
 	@venv=$(call in,3008)
-	$(call pytest,2400,lab,tests/lab)
+	$(call pytest,2400,lab,tests/lab -n $(LAB_WORKERS) --dist loadfile)
 
 .PHONY: lab-images
 lab-images: packages

@@ -10,7 +10,7 @@ What dmsetup(8) tells of device-mapper devices, as values.
 import contextlib
 import dataclasses
 
-from salt.exceptions import CommandExecutionError
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 try:
     from dockerstorage_lib import errors
@@ -140,7 +140,7 @@ def message(name, text, sector=0):
         salt '*' dmsetup.message docker-thinpool release_metadata_snap
     """
     with _salt_errors():
-        return adapter.message(name, int(sector), text)
+        return adapter.message(name, _number(int, "sector", sector), text)
 
 
 def wait(name, event_number=None, timeout=60):
@@ -163,7 +163,18 @@ def wait(name, event_number=None, timeout=60):
     if event_number is None:
         event_number = info(name)["event_number"]
     with _salt_errors():
-        return adapter.wait_event(name, int(event_number), float(timeout))
+        return adapter.wait_event(
+            name,
+            _number(int, "event_number", event_number),
+            _number(float, "timeout", timeout),
+        )
+
+
+def _number(kind, name, value):
+    try:
+        return kind(value)
+    except (TypeError, ValueError):
+        raise SaltInvocationError(f"{name}: {value!r} is no number") from None
 
 
 def _plain(value):

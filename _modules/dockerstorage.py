@@ -8,7 +8,8 @@ from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), and bring 
 stuck on it (``recover``).
 
 :depends: the Python packages ``docker`` and ``sh``
-:configuration: every key of minion config or pillar is optional:
+:configuration: every key of minion config or pillar is optional; a key in both counts as in
+    minion config, but for protect_names, which are added up:
 
 .. code-block:: yaml
 
@@ -209,6 +210,7 @@ def watch(
 
 
 def prune(
+    test=False,
     protect=None,
     protect_names=None,
     min_age=0,
@@ -218,7 +220,6 @@ def prune(
     build_cache=True,
     until_percent=None,
     own_labels_only=False,
-    test=False,
     **kwargs,
 ):
     """
@@ -227,6 +228,9 @@ def prune(
     The plan is made first, and exactly the plan is carried out: each object is looked at again
     right before it goes and left if it changed. Nothing is forced.
 
+    test
+        Return the plan and change nothing. It comes first, so that a word without a name in
+        front (``prune test``) is refused, and not taken for a label.
     protect
         Label, or list of labels, that protect what carries any of them: ``key`` (whatever its
         value) or ``key=value``. Default: ``dockerstorage:protect`` of the minion's
@@ -252,8 +256,6 @@ def prune(
     own_labels_only
         Look only at labels that an object does not inherit: a container from its image, an
         image from its parent.
-    test
-        Return the plan and change nothing.
 
     Returns a dict: ``plan`` (``remove`` and ``keep``, each item with ``kind``, ``id``,
     ``name``, ``reason``, removals also with ``bytes``), ``removed``, ``skipped`` (with
@@ -275,6 +277,7 @@ def prune(
     """
     _no_unknown(kwargs)
     with _salt_errors():
+        policy.read_flag("test", test)
         wanted = _prune_policy(
             {
                 "protect": protect,
@@ -584,9 +587,18 @@ def _switch(image, label, test, plan, apply):
 
 
 def _config():
-    found = __salt__["config.get"]("dockerstorage", {})
-    if not isinstance(found, dict):
-        raise SaltInvocationError("the configuration key 'dockerstorage' must hold a mapping")
+    """The settings of minion configuration and pillar, the former first, but all names to protect.
+
+    Not ``config.get``: it stops at the first place that has any setting of ours, and what pillar
+    protects would not count on a minion with a ``docker_url`` of its own.
+    """
+    found = {}
+    for place in (__pillar__, __opts__):
+        part = place.get("dockerstorage", {})
+        if not isinstance(part, dict):
+            raise SaltInvocationError("the configuration key 'dockerstorage' must hold a mapping")
+        names = [*found.get("protect_names", ()), *_names_to_protect(part)]
+        found = {**found, **part, "protect_names": names}
     for key in ("docker_url", "data_root"):
         if not isinstance(found.get(key, ""), str):
             raise SaltInvocationError(
@@ -595,16 +607,19 @@ def _config():
     return found
 
 
+def _names_to_protect(mapping):
+    return policy.texts("protect_names", mapping.get("protect_names"))
+
+
 def _prune_policy(arguments):
     """Read the arguments of a prune; the minion's configuration fills in and adds."""
     config = _config()
     protect = arguments.get("protect")
-    names = [arguments.get("protect_names"), config.get("protect_names")]
     return policy.make_policy(
         **{
             **arguments,
             "protect": config.get("protect", "protected") if protect is None else protect,
-            "protect_names": [one for two in names for one in policy.texts("protect_names", two)],
+            "protect_names": [*_names_to_protect(arguments), *config["protect_names"]],
         }
     )
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .devmapper import ThinPoolStatus
-from .poolview import Pool, level
+from .gather import driver_status
+from .levels import level
+from .poolview import Pool
 
 if TYPE_CHECKING:
     from .report import Sight
@@ -57,7 +59,7 @@ def find_all(sight: Sight) -> list[Finding]:
     found += _engine(sight)
     if sight.pool is not None:
         found += _setup(sight.pool)
-        found += _driver_options(dict(_pairs(sight.info)))
+        found += _driver_options(driver_status(sight.info or {}))
     return found
 
 
@@ -168,9 +170,3 @@ _OPTION_TEXTS = {
         "Use an engine that is linked with libdevmapper dynamically.",
     ),
 }
-
-
-def _pairs(info: Mapping[str, Any] | None) -> Iterator[tuple[str, Any]]:
-    for row in (info or {}).get("DriverStatus") or ():
-        if len(row) == 2:
-            yield row[0], row[1]

@@ -24,8 +24,12 @@ class Site:
 
 def read_site(info: Mapping[str, Any]) -> Site:
     """Read the engine's ``info`` document."""
-    status = dict(row for row in info.get("DriverStatus") or () if len(row) == 2)
-    return Site(info["DockerRootDir"], info["Driver"], status.get("Pool Name"))
+    return Site(info["DockerRootDir"], info["Driver"], driver_status(info).get("Pool Name"))
+
+
+def driver_status(info: Mapping[str, Any]) -> dict[str, str]:
+    """What the storage driver says of itself in the engine's ``info`` document."""
+    return dict(row for row in info.get("DriverStatus") or () if len(row) == 2)
 
 
 def read_inventory(engine: Engine, site: Site, with_cache: bool) -> objects.Inventory:
@@ -51,6 +55,13 @@ def _image(engine: Engine, site: Site, listed: Mapping[str, Any]) -> objects.Ima
     facts = store.image_facts(site.root, site.driver, listed["Id"])
     if facts is None:  # another image store (containerd's): ask the engine
         found = engine.image(listed["Id"]) or {}
+        # Its list lacks parents, and in some releases labels.
+        labels = (found.get("Config") or {}).get("Labels") or {}
+        listed = {
+            **listed,
+            "ParentId": listed.get("ParentId") or found.get("Parent"),
+            "Labels": {**labels, **(listed.get("Labels") or {})},
+        }
         tagged = (found.get("Metadata") or {}).get("LastTagTime")
         diff_ids = tuple((found.get("RootFS") or {}).get("Layers") or ())
         facts = (diff_ids, max(objects.read_time(tagged), float(listed["Created"])))
@@ -108,7 +119,10 @@ def _devices(seen: objects.Object, chains: tuple[str, ...], root: str) -> list[i
 def _engine_size(
     seen: objects.Object, chains: tuple[str, ...], engine: Engine, site: Site
 ) -> int | None:
-    """What the engine believes an object frees; None if it would have to walk a volume for it."""
+    """What the engine believes an object frees; None if it would have to walk a volume for it.
+
+    None as well where nothing is known of the layers.
+    """
     if isinstance(seen, objects.Container):
         return engine.container_size(seen.id)
     if isinstance(seen, objects.Image) or (
@@ -116,5 +130,7 @@ def _engine_size(
         isinstance(seen, objects.CacheRecord) and seen.chain_id
     ):
         sizes = [store.layer_size(site.root, site.driver, chain) for chain in chains]
-        return sum(size for size in sizes if size is not None)
+        known = [size for size in sizes if size is not None]
+        # containerd's store keeps no sizes of layers; zero would be a promise.
+        return None if chains and not known else sum(known)
     return seen.size_bytes if isinstance(seen, objects.CacheRecord) else None

@@ -15,7 +15,8 @@ from .errors import Unparsable
 
 #: States in which a container's processes exist; all others are candidates for removal.
 ALIVE = frozenset({"running", "paused", "restarting", "removing"})
-PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none"})
+#: The last is swarm's, and often made by hand with settings of its own before a host joins.
+PREDEFINED_NETWORKS = frozenset({"bridge", "host", "none", "docker_gwbridge"})
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"  # set by Docker 23 and later
 
 Labels = Mapping[str, str]
@@ -168,12 +169,21 @@ def read_container(found: Mapping[str, Any]) -> Container:
         state=state["Status"],
         used_at=max(map(read_time, times)),
         labels=dict(config.get("Labels") or {}),
-        volumes=tuple(
-            sorted(m["Name"] for m in found.get("Mounts") or () if m["Type"] == "volume")
-        ),
+        volumes=tuple(sorted(filter(None, map(_volume_name, found.get("Mounts") or ())))),
         networks=tuple(sorted(network for network in networks if network)),
         needs=tuple(sorted(_needs(host))),
     )
+
+
+def _volume_name(mount: Mapping[str, Any]) -> str:
+    """The volume that a container mounts, by its name or by the path of its content; empty if none.
+
+    The engine itself does not count the latter as a use.
+    """
+    if mount["Type"] == "volume":
+        return str(mount["Name"])
+    inside = re.search(r"/volumes/([^/]+)/_data(?:/|$)", mount.get("Source") or "")
+    return inside[1] if inside else ""
 
 
 def _needs(host: Mapping[str, Any]) -> set[str]:
@@ -200,12 +210,14 @@ def read_image(listed: Mapping[str, Any], used_at: float, diff_ids: Iterable[str
 
 
 def real_names(names: Iterable[str] | None) -> tuple[str, ...]:
-    """The tags or digests of an image without the engine's ``<none>`` stand-ins."""
+    """The tags or digests of an image, each once, without the engine's ``<none>`` stand-ins."""
     return tuple(
         sorted(
-            name
-            for name in names or ()
-            if not name.endswith(":<none>") and not name.startswith("<none>@")
+            {
+                name
+                for name in names or ()
+                if not name.endswith(":<none>") and not name.startswith("<none>@")
+            }
         )
     )
 

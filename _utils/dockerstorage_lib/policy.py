@@ -90,10 +90,10 @@ def make_policy(
         min_age_seconds=read_age(min_age),
         keep_tags=_read_count("keep_tags", keep_tags),
         volumes=_read_volumes(volumes),
-        networks=_read_flag("networks", networks),
-        build_cache=_read_flag("build_cache", build_cache),
+        networks=read_flag("networks", networks),
+        build_cache=read_flag("build_cache", build_cache),
         until_percent=None if until_percent is None else read_percent(until_percent),
-        own_labels_only=_read_flag("own_labels_only", own_labels_only),
+        own_labels_only=read_flag("own_labels_only", own_labels_only),
     )
 
 
@@ -108,7 +108,10 @@ def read_label(text: str, name: str = "protect") -> LabelRule:
     key, equals, value = text.partition("=")
     if not key.strip() or key != key.strip() or not text.isprintable():
         raise BadInput(f"{name}: {text!r} is no label; write 'key' or 'key=value'")
-    if value.startswith("="):  # a slip that would protect nothing
+    # Slips that would protect nothing.
+    if "," in key:
+        raise BadInput(f"{name}: {text!r} is no label; write several as a list: [a, b=c]")
+    if value.startswith("="):
         raise BadInput(f"{name}: {text!r} has two '='; write 'key' or 'key=value'")
     if key.endswith("!"):
         raise BadInput(f"{name}: {text!r} is a filter; name the label to protect: {key[:-1]!r}")
@@ -137,6 +140,13 @@ def read_percent(value: float, name: str = "until_percent") -> float:
     return percent
 
 
+def read_flag(name: str, value: bool) -> bool:
+    """True or False, and nothing that merely counts as one of them."""
+    if not isinstance(value, bool):
+        raise BadInput(f"{name}: {value!r} is neither True nor False")
+    return value
+
+
 def texts(name: str, value: object) -> tuple[str, ...]:
     """One text, or a list of texts, or None for none; raises BadInput, naming the argument."""
     given = [value] if isinstance(value, str) else [] if value is None else value
@@ -152,18 +162,16 @@ def _read_pattern(text: str) -> str:
             f"protect_names: {text!r} is no pattern; write a name with *, ? and [sets], every "
             "set closed"
         )
+    if re.search(r"[,\s]", outside):  # no name holds these: a slip that would protect nothing
+        raise BadInput(
+            f"protect_names: {text!r} is no pattern; write several as a list: ['a*', 'b*']"
+        )
     return text
 
 
 def _read_count(name: str, value: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise BadInput(f"{name}: {value!r} is no count; write a whole number, 0 or more")
-    return value
-
-
-def _read_flag(name: str, value: bool) -> bool:
-    if not isinstance(value, bool):
-        raise BadInput(f"{name}: {value!r} is neither True nor False")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -35,9 +36,17 @@ class Pool:
         return self.status.health
 
 
-def configured_root(data_root: str | None, config: Mapping[str, Any]) -> str:
-    """The data root as given, as configured, or Docker's default."""
-    return data_root or config.get("data-root") or config.get("graph") or DEFAULT_ROOT
+def configured_root(data_root: str | None, config: Mapping[str, Any], flags: str = "") -> str:
+    """The data root as given, as configured in daemon.json or by flags, or Docker's default."""
+    flag = re.search(r"(?:--data-root|--graph|[\s\"']-g)[= ]([^\s\"',]+)", flags)
+    configured = config.get("data-root") or config.get("graph") or (flag and flag[1])
+    return data_root or configured or DEFAULT_ROOT
+
+
+def configured_pools(config: Mapping[str, Any], flags: str) -> list[str]:
+    """Device-mapper names of the thin pools that daemon.json or flags name."""
+    text = "\n".join([*map(str, config.get("storage-opts") or ()), flags])
+    return [path.rpartition("/")[2] for path in re.findall(r"dm\.thinpooldev=([^\s\"',]+)", text)]
 
 
 def find_pool_name(data_root: str | None = None) -> str | None:
@@ -49,16 +58,13 @@ def find_pool_name(data_root: str | None = None) -> str | None:
 
 def pool_names(data_root: str | None = None) -> list[str]:
     """What Docker's pool may be called, active or not, by its configuration and its store."""
-    config = hostfiles.daemon_config()
-    root = configured_root(data_root, config)
+    config, flags = hostfiles.daemon_config(), hostfiles.engine_flags()
+    root = configured_root(data_root, config, flags)
     names = []
     middle = hostfiles.device_and_inode(f"{root}/{store.DRIVER}")
     if middle is not None:
         names.append(f"docker-{middle}-pool")
-    for option in config.get("storage-opts") or ():
-        key, _, value = str(option).partition("=")
-        if key.strip() == "dm.thinpooldev":
-            names.append(value.strip().rpartition("/")[2])
+    names += configured_pools(config, flags)
     if store.managed_device(root):
         names.append("docker-thinpool")
     return names

@@ -42,6 +42,11 @@ def plan_protect(engine: Engine, name: str, rule: LabelRule) -> Switch:
     image = find_image(engine, name)
     if rule.matches(_labels(image)):
         return Switch(name, image["Id"], image["Id"], (), note=f"it has the label {rule} already")
+    if (image.get("Config") or {}).get("OnBuild"):
+        raise Refused(
+            f"{name} has ONBUILD instructions: a build on top would carry them out and lose them. "
+            "Protect it by its name ('protect_names'), or build it again with the label"
+        )
     return Switch(name, image["Id"], None, real_names(image["RepoTags"]))
 
 
@@ -84,8 +89,10 @@ def apply_protect(plan: Switch, rule: LabelRule, engine: Engine) -> Switch:
     old = find_image(engine, plan.old_id)
     new_id = engine.build_labelled(plan.old_id, {rule.key: rule.value or ""})
     new = find_image(engine, new_id)
-    if new["RootFS"]["Layers"] != old["RootFS"]["Layers"] or not rule.matches(_labels(new)):
-        raise Incoherent(f"the labelled image {new_id}", "the old one's layers and the label", new)
+    if not (rule.matches(_labels(new)) and _differ_by_label(new, old, rule.key)):
+        raise Incoherent(
+            f"the labelled image {new_id}", "the old one and the label, no more", new["Config"]
+        )
     return _switch(plan, new_id, engine)
 
 

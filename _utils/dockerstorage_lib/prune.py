@@ -160,14 +160,15 @@ def _newest_tags(images: Iterable[Image], count: int) -> dict[str, str]:
     """Images that hold one of the newest tags of a repository."""
     if count == 0:
         return {}
-    tagged: dict[str, list[tuple[float, str, str]]] = defaultdict(list)
+    tagged: dict[str, list[tuple[float, float, str, str]]] = defaultdict(list)
     for image in images:
         for tag in image.tags:
-            tagged[repository(tag)].append((image.created_at, tag, image.id))
+            # Reproducible builds are all created at one time: then the arrival here decides.
+            tagged[repository(tag)].append((image.created_at, image.used_at, tag, image.id))
     return {
         image_id: f"among the newest {count} tags of {name}"
         for name, tags in tagged.items()
-        for _, _, image_id in heapq.nlargest(count, tags)
+        for *_, image_id in heapq.nlargest(count, tags)
     }
 
 
@@ -204,18 +205,21 @@ def _keep_networks(
     networks: Sequence[Network], living: Iterable[Container], judge: _Judge
 ) -> dict[str, str]:
     find = _finder(networks)
-    users = {
-        network.id: f"used by container {one.name}"
-        for one in living
-        for network in map(find, one.networks)
-        if network is not None
-    }
+    users: dict[str, str] = {}
+    for one in living:
+        for key in one.networks:
+            found = find(key)
+            # By the name as well: several networks may have the same.
+            users |= dict.fromkeys(
+                [key, found.id if found else key], f"used by container {one.name}"
+            )
     keep: dict[str, str] = {}
     for network in networks:
         reason = (
             judge.protection(network)
             or _network_rule(network, judge.policy)
             or users.get(network.id)
+            or users.get(network.name)
             or judge.youth(network.used_at)
         )
         if reason:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import poolview, summary
-from .adapters import dmsetup, store
+from .adapters import dmioctl, dmsetup, store
 from .adapters.engine import Engine
 from .devmapper import ThinPoolStatus
 from .errors import BadInput, EngineUnreachable, Refused
@@ -138,7 +138,7 @@ def _enough(site: Site, until_percent: float | None) -> str | None:
     """Why to stop before the next removal, by the pool as it is now."""
     if site.pool is None:
         return None
-    status = dmsetup.pool_status(site.pool)
+    status = dmioctl.pool_status(site.pool)
     if status.health in HOPELESS:
         return f"the pool became {status.health}"
     if until_percent is None or not isinstance(status, ThinPoolStatus):

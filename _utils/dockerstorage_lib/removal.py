@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .adapters.engine import Engine
-from .errors import EngineRefused, EngineUnreachable
+from .errors import DockerstorageError, EngineRefused
 from .objects import CacheRecord, Container, Image, Network, Object, Volume, real_names
+from .policy import repository
 from .prune import Plan, Removal
 
 
@@ -44,14 +45,14 @@ def apply_prune(
     """
     outcome = Outcome()
     for removal in plan.remove:
-        outcome.stopped = enough()
-        if outcome.stopped:
-            break
         try:
+            outcome.stopped = enough()
+            if outcome.stopped:
+                break
             why_not = _remove(removal.seen, engine)
         except EngineRefused as refused:
             why_not = f"the engine refused: {refused.message}"
-        except EngineUnreachable as gone:
+        except DockerstorageError as gone:  # the engine, or with it the pool
             outcome.stopped, outcome.broken_off = str(gone), True
             break
         if why_not is None:
@@ -126,16 +127,37 @@ def _remove_image(seen: Image, engine: Engine) -> str | None:
 
 
 def _untag_and_remove(seen: Image, engine: Engine) -> None:
-    """Take away every name, then the image; put the names back if the engine keeps the image."""
+    """Take away every name but the last, then the image by its id; put the names back if it stays.
+
+    By its id the engine removes an image together with a last tag, or refuses before it touches
+    anything: a name that meanwhile points to another image is safe.
+    """
+    taken: list[str] = []
     try:
-        for tag in seen.tags:
-            engine.remove_image(tag)
-        if engine.image(seen.id) is not None:
-            engine.remove_image(seen.id)
+        for name in _further_names(seen):
+            now = engine.image(name)
+            if now is not None and now["Id"] == seen.id:
+                engine.remove_image(name)
+                taken.append(name)
+        engine.remove_image(seen.id)
     except EngineRefused as refused:
-        if refused.status == 404 and engine.image(seen.id) is None:
-            return
-        for tag in seen.tags:
-            if engine.image(tag) is None and engine.image(seen.id) is not None:
+        if engine.image(seen.id) is None:
+            if refused.status == 404:
+                return  # somebody else removed it
+            raise
+        for tag in taken:
+            # A digest cannot be given by hand.
+            if "@" not in tag and engine.image(tag) is None:
                 engine.tag(seen.id, tag)
         raise
+
+
+def _further_names(seen: Image) -> tuple[str, ...]:
+    """What must go before the engine removes an image by its id: all but one tag of one repository.
+
+    Digests of that repository go along with it.
+    """
+    tags, digests = seen.tags[:-1], seen.digests
+    last = (*seen.digests, *seen.tags)[-1:]
+    home = [repository(name) for name in last]
+    return (*tags, *(name for name in digests if repository(name) not in home))

@@ -67,7 +67,7 @@ def site_without_engine(data_root: str | None, unseen: list[tuple[str, str]]) ->
         config = hostfiles.daemon_config()
     except DockerstorageError as error:
         unseen.append(("engine configuration", str(error)))
-    root = poolview.configured_root(data_root, config)
+    root = poolview.configured_root(data_root, config, hostfiles.engine_flags())
     if not Path(root).is_dir():
         unseen.append(("data root", f"there is no directory {root}"))
         return Site(root, "", None)
@@ -80,7 +80,13 @@ def site_without_engine(data_root: str | None, unseen: list[tuple[str, str]]) ->
         unseen.append(("pool", str(error)))
         return Site(root, driver, None)
     if pool is None:
-        unseen.append(("pool", "it is not active: the engine activates it when it starts"))
+        unseen.append(
+            (
+                "pool",
+                "no active thin pool is known as Docker's: the engine activates a loop-lvm "
+                "pool when it starts",
+            )
+        )
     return Site(root, driver, pool)
 
 

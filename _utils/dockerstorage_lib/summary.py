@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+#: Columns of a terminal that texts may fill.
+WIDTH = 96
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -36,9 +40,12 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     lines = [f"{state}, {engine['driver'] or 'no driver known'}, {engine['data_root']}"]
     if report["counts"]:
         lines.append(", ".join(f"{count} {name}" for name, count in report["counts"].items()))
-    lines += pool_lines(report["pool"])
-    lines += [f"! {one['text']}\n    {one['remedy']}" for one in report["warnings"]]
-    lines += [f"? not seen: {one['what']}: {one['why']}" for one in report["unseen"]]
+    lines += ["", *pool_lines(report["pool"])]
+    for warning in report["warnings"]:
+        lines += ["", *_wrapped("! ", warning["text"]), *_wrapped("  way out: ", warning["remedy"])]
+    if report["unseen"]:
+        lines += ["", "not seen"]
+        lines += [f"  {one['what']}: {one['why']}" for one in report["unseen"]]
     return lines
 
 
@@ -46,45 +53,53 @@ def pool_lines(pool: Mapping[str, Any] | None) -> list[str]:
     """A pool's fill as bars."""
     if pool is None:
         return ["no thin pool"]
-    lines = [f"pool {pool['name']} ({pool['kind']}): {pool['health']}"]
+    full = {"queue": "; when full, writes wait for a minute", "error": "; when full, writes fail"}
+    when_full = full.get(pool.get("when_full") or "", "")
+    lines = [f"pool {pool['name']} ({pool['kind']}): {pool['health']}{when_full}"]
     for name in ("data", "metadata"):
         share = pool[name]
         if share:
             lines.append(
-                f"  {name:<8} {_bar(share['percent'])} {share['percent']:5.1f} %  "
+                f"  {name:<8}  {_bar(share['percent'])} {share['percent']:5.1f} %  "
                 f"{human_bytes(share['used_bytes'])} of {human_bytes(share['total_bytes'])}"
             )
-    for name, file in (pool.get("loop_files") or {}).items():
-        lines.append(
-            f"  {name} file: {human_bytes(file['allocated_bytes'])} on disk, "
-            f"{human_bytes(file['apparent_bytes'])} apparent"
-        )
+    files = [
+        f"{name} {human_bytes(file['allocated_bytes'])} of {human_bytes(file['apparent_bytes'])}"
+        for name, file in (pool.get("loop_files") or {}).items()
+    ]
+    if files:
+        lines.append(f"  on disk   {', '.join(files)}")
     if "vg" in pool:
         lines.append(
-            f"  volume group {pool['vg']['name']}: {human_bytes(pool['vg']['free_bytes'])} free"
+            f"  group     {pool['vg']['name']}, {human_bytes(pool['vg']['free_bytes'])} free"
         )
     return lines
 
 
 def prune_lines(result: Mapping[str, Any]) -> list[str]:
     """What a prune did, or would do."""
-    plan = result["plan"]
+    remove, keep = result["plan"]["remove"], result["plan"]["keep"]
     size = human_bytes(result["bytes_predicted"])
     if result["test"]:
-        head = f"would remove {len(plan['remove'])} objects, {size} ({result['bytes_source']})"
-        shown = plan["remove"]
+        lines = [f"would remove {len(remove)} objects, {size} ({result['bytes_source']})"]
+        lines += _removals(remove)
+        lines += ["", f"would keep {len(keep)}"]
+        lines += columns(("", one["kind"], _short(one["name"]), one["reason"]) for one in keep)
     else:
-        freed = human_bytes(result["bytes_freed"])
-        head = f"removed {len(result['removed'])} of {len(plan['remove'])} objects, {freed} freed"
-        shown = result["removed"]
-    lines = [f"{head}; keeps {len(plan['keep'])}"]
-    lines += columns(
-        ("-", one["kind"], one["name"], human_bytes(one["bytes"]), one["reason"]) for one in shown
-    )
-    lines += columns(("=", one["kind"], one["name"], one["reason"]) for one in plan["keep"])
-    lines += [f"~ left {one['kind']} {one['name']}: {one['why']}" for one in result["skipped"]]
+        done, freed = result["removed"], human_bytes(result["bytes_freed"])
+        lines = [
+            f"removed {len(done)} of {len(remove)} objects, {freed} freed, {size} predicted; "
+            f"kept {len(keep)}"
+        ]
+        lines += _removals(done)
+        lines += _changes(result["pool"])
+    if result["skipped"]:
+        lines += ["", f"left {len(result['skipped'])} of the plan"]
+        lines += columns(
+            ("", one["kind"], _short(one["name"]), one["why"]) for one in result["skipped"]
+        )
     if result["stopped"]:
-        lines.append(f"stopped: {result['stopped']}")
+        lines += ["", f"stopped: {result['stopped']}"]
     return lines
 
 
@@ -111,6 +126,36 @@ def recover_lines(result: Mapping[str, Any]) -> list[str]:
         names = ", ".join(result["not_running"])
         lines.append(f"ran before, and do not run now: {names}")
     return lines
+
+
+def _removals(items: Iterable[Mapping[str, Any]]) -> list[str]:
+    return columns(
+        ("", one["kind"], _short(one["name"]), f"{human_bytes(one['bytes']):>10}", one["reason"])
+        for one in items
+    )
+
+
+def _changes(pool: Mapping[str, Any]) -> list[str]:
+    """A pool's fill before and after."""
+    before, after = pool["before"], pool["after"]
+    if not (before and after and before["data"] and after["data"]):
+        return []
+    parts = (
+        f"{part} {before[part]['percent']:.1f} % -> {after[part]['percent']:.1f} %"
+        for part in ("data", "metadata")
+    )
+    return ["", f"pool {after['name']}: {', '.join(parts)}"]
+
+
+def _short(name: str) -> str:
+    """A name that the engine made of an id, as the engine itself shortens it."""
+    return name[:12] if re.fullmatch("[0-9a-f]{64}", name) else name
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=head, subsequent_indent=" " * len(head), break_on_hyphens=False
+    )
 
 
 def _bar(percent: float, width: int = 20) -> str:

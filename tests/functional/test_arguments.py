@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 
 BAD_PRUNE = [
+    ("test", "test"), ("test", "protected"), ("test", 1), ("test", None),
     ("min_age", -1), ("min_age", "-7d"), ("min_age", "5y"), ("min_age", "soon"), ("min_age", True),
     ("min_age", [1]), ("min_age", float("nan")),
     ("until_percent", 101), ("until_percent", -1), ("until_percent", "much"),
     ("until_percent", True), ("until_percent", float("nan")), ("until_percent", [60]),
     ("protect", ""), ("protect", " "), ("protect", "=yes"), ("protect", " key"),
     ("protect", "protected!=true"), ("protect", 5), ("protect", [5]), ("protect", [""]),
-    ("protect", [None]), ("protect", True), ("protect", "a\nb"),
+    ("protect", [None]), ("protect", True), ("protect", "a\nb"), ("protect", "protected,keep"),
     ("protect_names", "[abc"), ("protect_names", ["ok", "[a-"]), ("protect_names", ""),
     ("protect_names", 5), ("protect_names", [5]), ("protect_names", [None]),
-    ("protect_names", True),
+    ("protect_names", True), ("protect_names", "db-*,web-*"),
     ("keep_tags", -1), ("keep_tags", "many"), ("keep_tags", 1.5), ("keep_tags", True),
     ("volumes", "some"), ("volumes", 1), ("volumes", ["all"]),
     ("networks", "perhaps"), ("networks", 1), ("build_cache", "old"), ("build_cache", None),
@@ -68,6 +69,7 @@ def test_a_bad_argument_is_refused_by_its_name(answers, index):
     ("arguments", "told"),
     [
         (["prune", "min_age=-1"], "min_age: -1 is no age"),
+        (["prune", "test"], "test: 'test' is neither True nor False"),
         (["prune", "until_percent=101"], "until_percent: 101 is no percent"),
         (["prune", "protect_names=[abc"], "protect_names: '[abc' is no pattern"),
         (["prune", "protect="], "protect: '' is no label"),
@@ -121,3 +123,23 @@ def test_a_bad_setting_is_refused_by_its_key(configured_answers, index):
     answer = configured_answers[index]
     assert answer.get("error") in ("SaltInvocationError", "CommandExecutionError"), answer
     assert BAD_SETTINGS[index][2] in answer["text"], answer
+
+
+def test_pillar_counts_beside_the_minions_own_configuration(make_host, no_docker, tmp_path):
+    (tmp_path / "top.sls").write_text("base: {'*': [clean]}")
+    names = "'[from-pillar'"
+    (tmp_path / "clean.sls").write_text(f"dockerstorage: {{protect_names: [good, {names}]}}")
+    settings = {**no_docker, "protect_names": ["also-good"]}
+    roots = {"base": [str(tmp_path)]}
+    host = make_host("with-pillar", "wheel", pillar_roots=roots, dockerstorage=settings)
+    (answer,) = host.ask(("dockerstorage.prune", [], {}))
+    # The setting is wrong, so that the refusal shows that it was read.
+    assert answer["text"].startswith(f"protect_names: {names} is no pattern"), answer
+
+
+def test_numbers_of_dmsetup_are_checked(installed_host):
+    bad = [("message", ["pool", "text", "x"], "sector"), ("wait", ["pool", 1, "x"], "timeout")]
+    answers = installed_host("synced").ask(*((f"dmsetup.{f}", args, {}) for f, args, _ in bad))
+    for (_, _, name), answer in zip(bad, answers, strict=True):
+        assert answer.get("error") == "SaltInvocationError", answer
+        assert answer["text"] == f"{name}: 'x' is no number"

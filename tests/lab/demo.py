@@ -21,15 +21,24 @@ def main() -> None:
         print("It runs: a real kernel with device mapper, dockerd 20.10, Salt.")
         for title, call in STEPS:
             command = f"salt-call --local --out=json {call} | jq -r '.local.summary[]'"
-            print(f"\n{_bold(title)}\n{_bold('$ ' + command)}\n", flush=True)
-            print(host.guest.run(command, timeout=120).stdout, end="", flush=True)
+            print(f"\n\n{_bold(title)}\n$ {command}\n", flush=True)
+            for line in host.guest.run(command, timeout=120).stdout.splitlines():
+                print(_warning(line) if line.startswith("!") else line, flush=True)
     finally:
         host.guest.close()
     print("\nThe host is gone again. 'make test' runs all of this as tests; README.md goes on.")
 
 
 def _bold(text: str) -> str:
-    return f"\033[1m{text}\033[0m" if sys.stdout.isatty() else text
+    return _styled(text, 1)
+
+
+def _warning(text: str) -> str:
+    return _styled(text, 33)
+
+
+def _styled(text: str, code: int) -> str:
+    return f"\033[{code}m{text}\033[0m" if sys.stdout.isatty() else text
 
 
 if __name__ == "__main__":

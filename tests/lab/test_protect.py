@@ -75,6 +75,17 @@ def test_labels_with_odd_characters(fresh_direct_host: Host) -> None:
     assert protected == {"lab/unused:1"}
 
 
+def test_an_image_that_a_build_on_top_would_change_is_refused(direct_host: Host) -> None:
+    host = direct_host
+    host.guest.run("printf 'FROM lab/base:1\\nONBUILD ENV a=b\\n' | docker build -t onbuild:1 -")
+    before = world.state(host)
+    refused = host.guest.run("salt-call --local dockerstorage.protect onbuild:1", check=False)
+    assert refused.status != 0
+    assert "ONBUILD" in refused.stderr
+    assert world.state(host) == before
+    host.docker("rmi", "onbuild:1")
+
+
 def test_several_images_or_none(fresh_direct_host: Host) -> None:
     host = fresh_direct_host
     before = world.state(host)

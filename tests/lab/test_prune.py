@@ -72,7 +72,14 @@ def test_the_run_does_what_the_test_said_and_nothing_protected_goes(host: Host) 
 
 def test_what_changed_since_the_plan_is_left_and_named(host: Host) -> None:
     host.docker("network", "create", "net-idle")
-    kept = {tag: id_of(host, tag) for tag in ("lab/unused:1", "lab/unused:2", "lab/buildkit:1")}
+    tags = (
+        "lab/unused:1",
+        "lab/unused:2",
+        "lab/app:2",
+        "lab/app:latest",
+        "registry.test/app:stable",
+    )
+    kept = {tag: id_of(host, tag) for tag in tags}
     result = between(
         host,
         """
@@ -81,7 +88,7 @@ def test_what_changed_since_the_plan_is_left_and_named(host: Host) -> None:
         docker tag lab/unused:1 precious:1
         docker create --name late --network net-plain lab/base:1
         docker create --name later --network $(docker network ls -qf name=net-idle) lab/base:1
-        printf 'FROM lab/buildkit:1\nLABEL a=b\n' | DOCKER_BUILDKIT=0 docker build -q -t kid:1 -
+        printf 'FROM lab/app:2\nLABEL a=b\n' | DOCKER_BUILDKIT=0 docker build -q -t kid:1 -
         """,
     )
     skipped = reasons(result)
@@ -93,14 +100,75 @@ def test_what_changed_since_the_plan_is_left_and_named(host: Host) -> None:
     assert skipped.pop("lab/unused:2") == "a container uses it since the plan"
     assert skipped.pop("net-plain") == "a container uses it since the plan"
     assert skipped.pop("net-idle") == "a container uses it since the plan"
-    # Its last tag was taken away, the engine refused the image itself, and the tag came back.
-    assert "dependent child" in skipped.pop("lab/buildkit:1")
+    # Refused with its last tag still in place; the others were taken away by then, and put back.
+    assert "dependent child" in skipped.pop("lab/app:2")
     assert skipped == {}
     left = world.names(host)
     assert {"new", "late", "later"} <= left["container"]
     assert {"precious:1", "kid:1"} <= left["image"]
     assert {"net-plain", "net-idle"} <= left["network"]
     assert {tag: id_of(host, tag) for tag in kept} == kept
+
+
+NEEDING = r"""
+set -e
+docker volume create by-path; docker volume create by-other
+docker network create by-id
+run() { name=$1; shift; docker create --name $name --label protected "$@" true; }
+docker create --name base -v by-other:/data --net none lab/unused:2 true
+run from-base --volumes-from base --net none lab/base:1
+run path --net none -v /var/lib/docker/volumes/by-path/_data:/data lab/base:1
+run short --net $(docker network ls -q --filter name=by-id | cut -c 1-6) lab/base:1
+run id --net none $(docker image inspect -f '{{.Id}}' lab/buildkit:1)
+run moved --net none lab/app:2
+docker tag lab/base:1 lab/app:2
+docker run -d --name sleeper --net none lab/unused:1 sleep 1000000
+run beside --net container:sleeper lab/base:1
+docker kill sleeper
+"""
+
+
+def test_protected_containers_can_start_after_a_prune_whatever_they_need(
+    fresh_direct_host: Host,
+) -> None:
+    host = fresh_direct_host
+    host.guest.run(NEEDING, timeout=120)
+    done = salt_call(host.guest, "dockerstorage.prune", volumes="all")
+    assert done["skipped"] == []
+    assert {"container done", "container new"} <= {
+        f"{item['kind']} {item['name']}" for item in done["removed"]
+    }
+    assert {"by-path", "by-other"} <= world.names(host)["volume"]
+    for name in ("from-base", "path", "short", "id", "moved"):
+        host.docker("start", "-a", name)
+    host.docker("start", "sleeper")
+    host.docker("start", "-a", "beside")
+
+
+# Digests come with a pull from a registry; here they are written where the engine keeps them.
+DIGESTS = r"""
+set -e
+systemctl stop docker.socket docker.service
+cd /var/lib/docker/image/devicemapper
+jq --arg id $1 --arg d sha256:$(printf '%064d' 7) '.Repositories += {
+    "reg.test/one": {"reg.test/one:1": $id, ("reg.test/one@" + $d): $id},
+    "reg.test/two": {("reg.test/two@" + $d): $id},
+    "reg.test/three": {("reg.test/three@" + $d): $id}}' repositories.json > new
+mv new repositories.json
+systemctl start docker
+"""
+
+
+def test_an_image_with_digests_of_several_repositories_goes(fresh_direct_host: Host) -> None:
+    host = fresh_direct_host
+    image_id = id_of(host, "lab/unused:2")
+    host.guest.run(["bash", "-c", DIGESTS, "bash", image_id], timeout=120)
+    assert len(host.inspect("image", image_id)["RepoDigests"]) == 3
+    host.docker("rm", "new")
+    done = salt_call(host.guest, "dockerstorage.prune")
+    assert done["skipped"] == []
+    assert image_id in {item["id"] for item in done["removed"]}
+    assert salt_call(host.guest, "dockerstorage.prune", test=True)["plan"]["remove"] == []
 
 
 def test_it_stops_at_the_percent_asked_for(fresh_direct_host: Host) -> None:
@@ -147,6 +215,28 @@ def test_an_engine_killed_midway_leaves_a_host_that_a_second_prune_finishes(host
     assert last["plan"]["remove"] == []
 
 
+def test_an_engine_stopped_midway_takes_its_loop_pool_along(fresh_loop_host: Host) -> None:
+    host = fresh_loop_host
+    host.guest.run("for n in $(seq 30); do docker create --name many-$n lab/used:1; done")
+    prune = host.guest.start("salt-call --local dockerstorage.prune")
+    host.guest.run(
+        """
+        count() { find /var/lib/docker/containers -mindepth 1 -maxdepth 1 | wc -l; }
+        all=$(count)
+        until [ $(count) -lt $all ]; do sleep 0.02; done
+        systemctl stop docker.socket docker.service
+        """,
+        timeout=90,
+    )
+    first = prune.wait(timeout=90, check=False)
+    assert first.status != 0
+    assert "Removed: container " in first.stderr
+    assert "Run the prune again when the engine is back" in first.stderr
+    host.start_docker()
+    assert salt_call(host.guest, "dockerstorage.prune")["skipped"] == []
+    assert salt_call(host.guest, "dockerstorage.prune", test=True)["plan"]["remove"] == []
+
+
 def test_a_second_prune_is_told_who_runs(direct_host: Host) -> None:
     hold = (
         "import time; from dockerstorage_lib import lock\n"
@@ -164,6 +254,15 @@ def test_a_second_prune_is_told_who_runs(direct_host: Host) -> None:
     assert salt_call(direct_host.guest, "dockerstorage.prune", test=True)["plan"]["remove"]
 
 
+# The pool's metadata device becomes another one, and the kernel is made to write to it.
+BREAK_METADATA = """
+    set -- $(dmsetup table {pool}_tmeta)
+    dmsetup suspend --noflush {pool}; dmsetup suspend --noflush {pool}_tmeta
+    dmsetup load {pool}_tmeta --table "0 $2 TARGET"
+    dmsetup resume {pool}_tmeta; dmsetup resume {pool}
+    dmsetup message {pool} 0 "create_thin 4000" || true
+    timeout 10 dmsetup status {pool}
+"""
 SICK = {
     "read_only": """
         dmsetup suspend --noflush {pool}
@@ -171,22 +270,8 @@ SICK = {
         dmsetup resume {pool}
     """,
     # Every write of metadata fails: the kernel falls back to read-only and asks for a check.
-    "needs_check": """
-        set -- $(dmsetup table {pool}_tmeta)
-        dmsetup suspend --noflush {pool}; dmsetup suspend --noflush {pool}_tmeta
-        dmsetup load {pool}_tmeta --table "0 $2 flakey $4 $5 0 1000 1 error_writes"
-        dmsetup resume {pool}_tmeta; dmsetup resume {pool}
-        dmsetup message {pool} 0 "create_thin 4000" || true
-        timeout 10 dmsetup status {pool}
-    """,
-    "failed": """
-        set -- $(dmsetup table {pool}_tmeta)
-        dmsetup suspend --noflush {pool}; dmsetup suspend --noflush {pool}_tmeta
-        dmsetup load {pool}_tmeta --table "0 $2 error"
-        dmsetup resume {pool}_tmeta; dmsetup resume {pool}
-        dmsetup message {pool} 0 "create_thin 4000" || true
-        timeout 10 dmsetup status {pool}
-    """,
+    "needs_check": BREAK_METADATA.replace("TARGET", "flakey $4 $5 0 1000 1 error_writes"),
+    "failed": BREAK_METADATA.replace("TARGET", "error"),
 }
 
 

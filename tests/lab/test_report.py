@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tests.lab.guest import Guest
-from tests.lab.hosts import Host
+from tests.lab.hosts import POOL_DEVICE, Host
 from tests.lab.salthost import salt_call, salt_calls
 
 
@@ -59,7 +59,7 @@ def test_a_loop_lvm_host(loop_host: Host) -> None:
         assert file["allocated_bytes"] == pytest.approx(int(stat[1]) * 512, rel=0.05)
     assert report["counts"]["containers"] == info["Containers"]
     assert report["counts"]["images"] == info["Images"]
-    assert "loop_lvm" in codes(report)
+    assert codes(report) == {"loop_lvm"}
     assert all(w["text"] and w["remedy"] for w in report["warnings"])
     assert report["unseen"] == []
 
@@ -76,8 +76,7 @@ def test_a_direct_lvm_host(direct_host: Host) -> None:
     )
     assert pool["vg"]["free_bytes"] == int(vg["report"][0]["vg"][0]["vg_free"]) > 0
     assert pool["when_full"] == "queue"
-    assert "loop_lvm" not in codes(report)
-    assert "no_autoextension" in codes(report)  # no profile, so LVM never extends
+    assert codes(report) == {"no_autoextension"}  # no profile, so LVM never extends
     assert report["unseen"] == []
 
 
@@ -92,6 +91,25 @@ def test_the_pool_is_seen_without_the_engine(fresh_direct_host: Host) -> None:
     check_pool_figures(host, report["pool"])
     assert "engine_silent" in codes(report)
     assert salt_call(host.guest, "dockerstorage.pool")["data"] == report["pool"]["data"]
+
+
+def test_options_given_as_flags(fresh_direct_host: Host) -> None:
+    """As in the seed: dockerd --storage-driver=devicemapper --storage-opt=dm.thinpooldev=..."""
+    host = fresh_direct_host
+    host.stop_docker()
+    host.configure({"iptables": False})
+    options = f"dm.thinpooldev={POOL_DEVICE} dm.use_deferred_deletion=false "
+    options += "dm.use_deferred_removal=false dm.basesize=1G"
+    flags = " ".join(f"--storage-opt={option}" for option in options.split())
+    host.guest.push("/etc/default/docker", f'DOCKER_OPTS="--storage-driver=devicemapper {flags}"')
+    host.start_docker()
+    report = salt_call(host.guest, "dockerstorage.report")
+    assert codes(report) == {"no_autoextension", "deferred_removal_off", "deferred_deletion_off"}
+    host.stop_docker()
+    report = salt_call(host.guest, "dockerstorage.report")
+    assert report["engine"]["driver"] == "devicemapper"
+    assert report["pool"]["name"] == "docker-thinpool"
+    assert unseen(report).keys() == {"engine"}
 
 
 def test_the_loop_files_are_seen_without_the_engine(fresh_loop_host: Host) -> None:
@@ -180,6 +198,18 @@ def test_every_device_has_its_owner(direct_host: Host) -> None:
     assert "nobody" not in kinds
     files = direct_host.guest.run("ls /var/lib/docker/devicemapper/metadata").stdout.split()
     assert set(by_hash) == set(files) - {"deviceset-metadata", "transaction-metadata"}
+
+
+def test_a_device_of_nobody_is_found(direct_host: Host) -> None:
+    """As a power cut leaves one: in the pool, and unknown to Docker."""
+    guest = direct_host.guest
+    salt_call(guest, "dmsetup.message", "docker-thinpool", "create_thin 4242")
+    devices = salt_call(guest, "dockerstorage.devices")
+    salt_call(guest, "dmsetup.message", "docker-thinpool", "delete 4242")
+    (found,) = [d for d in devices if d["owner"]["kind"] == "nobody"]
+    assert (found["device_id"], found["hash"], found["mapped_bytes"]) == (4242, None, 0)
+    later = salt_call(guest, "dockerstorage.devices")
+    assert "nobody" not in {device["owner"]["kind"] for device in later}
 
 
 def test_mounts_of_running_containers_are_found(direct_host: Host) -> None:

@@ -73,12 +73,14 @@ def test_salt_3006_on_the_same_host(direct_host: Host) -> None:
     assert plans[0]["remove"]
 
 
-def test_names_in_the_minions_configuration_protect(fresh_direct_host: Host) -> None:
+def test_names_in_the_minions_configuration_and_in_pillar_protect(fresh_direct_host: Host) -> None:
     guest = fresh_direct_host.guest
     guest.push(
         "/etc/salt/minion.d/dockerstorage.conf",
-        'dockerstorage: {protect: ["nothing"], protect_names: ["lab/unused*", "net-plain"]}',
+        'dockerstorage: {protect: ["nothing"], protect_names: ["lab/unused*"]}',
     )
+    guest.push("/srv/pillar/top.sls", "base: {'*': [clean]}")
+    guest.push("/srv/pillar/clean.sls", 'dockerstorage: {protect_names: ["net-plain"]}')
     plan = salt_call(guest, "dockerstorage.prune", protect_names="done", test=True)["plan"]
     kept = {item["name"]: item["reason"] for item in plan["keep"]}
     assert kept["lab/unused:1"] == "protected by name pattern lab/unused*"

@@ -141,7 +141,7 @@ def inventories(draw) -> Inventory:
             ingress=draw(rarely),
         )
         for number, name in enumerate(
-            draw(st.sampled_from([["front", "back"], ["back", "bridge", "mesh"], []]))
+            draw(st.sampled_from([["front", "back"], ["back", "bridge", "back"], []]))
         )
     )
     return Inventory(

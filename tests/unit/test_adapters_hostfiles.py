@@ -7,6 +7,7 @@ import pytest
 from dockerstorage_lib.adapters.hostfiles import (
     daemon_config,
     device_and_inode,
+    engine_flags,
     mounts_by_device,
     sparse_file,
 )
@@ -28,6 +29,16 @@ def test_a_broken_configuration_is_named(tmp_path, text):
     path.write_text(text)
     with pytest.raises(Unparsable, match=r"daemon\.json"):
         daemon_config(path)
+
+
+def test_flags_are_those_of_all_files_without_comments(tmp_path):
+    (tmp_path / "docker.service").write_text("[Service]\nExecStart=/usr/bin/dockerd --one\n")
+    (tmp_path / "docker.service.d").mkdir()
+    (tmp_path / "docker.service.d" / "a.conf").write_text("  # --two\nEnvironment=X=--three")
+    places = [f"{tmp_path}/docker.service.d/*.conf", f"{tmp_path}/docker.service*", "/nowhere/*"]
+    flags = engine_flags(places)
+    assert "--three\n[Service]\nExecStart=/usr/bin/dockerd --one" in flags
+    assert "--two" not in flags
 
 
 def test_a_sparse_file_takes_less_than_it_shows(tmp_path):

@@ -9,8 +9,15 @@ from dockerstorage_lib.adapters.store import HiddenStore
 from dockerstorage_lib.devmapper import FailedTarget, parse_status, parse_table
 from dockerstorage_lib.findings import HEALTH, find_all
 from dockerstorage_lib.gather import Site
+from dockerstorage_lib.levels import level
 from dockerstorage_lib.lvm import Autoextension, parse_pools
-from dockerstorage_lib.poolview import Pool, as_dict, configured_root, figures, level
+from dockerstorage_lib.poolview import (
+    Pool,
+    as_dict,
+    configured_pools,
+    configured_root,
+    figures,
+)
 from dockerstorage_lib.report import Sight
 
 VOLUME = parse_pools((Path(__file__).parent / "data" / "lvs-full.json").read_text())[0]
@@ -171,3 +178,25 @@ def test_the_level_is_that_of_what_is_fuller():
 )
 def test_the_data_root_is_the_one_asked_for_then_the_configured_one(given, config, expected):
     assert configured_root(given, config) == expected
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("ExecStart=/usr/bin/dockerd --data-root=/flag -H fd://", "/flag"),
+        ("DOCKER_OPTS='--graph /flag'", "/flag"),
+        ('OPTIONS="-g /flag"', "/flag"),
+        ("ExecStart=/usr/bin/dockerd --debug-graph", "/var/lib/docker"),
+    ],
+)
+def test_a_flag_names_the_data_root_too(flags, expected):
+    assert configured_root(None, {}, flags) == expected
+    assert configured_root(None, {"data-root": "/new"}, flags) == "/new"
+
+
+def test_pools_are_named_in_options_and_in_flags():
+    options = {"storage-opts": ["dm.basesize=1G", "dm.thinpooldev=/dev/mapper/docker-thinpool"]}
+    flags = "DOCKER_STORAGE_OPTIONS='-s devicemapper --storage-opt=dm.thinpooldev=vg-docker--pool '"
+    assert configured_pools(options, "") == ["docker-thinpool"]
+    assert configured_pools({}, flags) == ["vg-docker--pool"]
+    assert configured_pools({}, "") == []

@@ -87,6 +87,22 @@ def test_what_the_operator_abbreviated_stays_so(containers):
     assert containers["shortnet"].needs == ("4dabc606",)
 
 
+@pytest.mark.parametrize(
+    ("source", "volumes"),
+    [
+        ("/var/lib/docker/volumes/data/_data", ("data",)),
+        ("/srv/docker/volumes/data/_data/deep", ("data",)),
+        ("/var/lib/docker/volumes", ()),
+        ("/var/lib/docker/volumes/data/_database", ()),
+        ("", ()),
+    ],
+)
+def test_a_volume_mounted_by_its_path_is_in_use(source, volumes):
+    found = documents("containers.json")[0]
+    mounts = [{"Type": "bind", "Source": source, "Destination": "/data"}, {"Type": "tmpfs"}]
+    assert read_container({**found, "Mounts": mounts}).volumes == volumes
+
+
 def test_a_container_with_hardly_any_fields():
     found = read_container(
         {
@@ -147,6 +163,7 @@ def test_an_image_from_before_the_epoch():
         (["<none>@sha256:00"], ()),
         (["app:<none>", "b:1", "a:1"], ("a:1", "b:1")),
         (["app@sha256:00"], ("app@sha256:00",)),
+        (["app@sha256:00", "app@sha256:00"], ("app@sha256:00",)),  # of containerd's store
     ],
 )
 def test_stand_ins_are_no_names(names, expected):

@@ -73,6 +73,7 @@ def test_a_label_protects_by_key_or_by_exact_value(rule, labels, matches):
         "a\nb",
         "protected!",
         "protected!=1",
+        "protected,keep=yes",
         5,
         True,
     ],
@@ -126,6 +127,8 @@ def test_what_is_no_percent_is_refused(bad):
         ({"protect_names": ""}, "protect_names"),
         ({"protect_names": "app[0-9"}, "protect_names"),
         ({"protect_names": "a\0"}, "protect_names"),
+        ({"protect_names": "db-*,web-*"}, "protect_names"),
+        ({"protect_names": "db-* web-*"}, "protect_names"),
         ({"min_age": "soon"}, "min_age"),
         ({"keep_tags": -1}, "keep_tags"),
         ({"keep_tags": "2"}, "keep_tags"),
@@ -155,7 +158,7 @@ def test_no_label_at_all_protects_nothing(nothing):
     assert make_policy(protect=nothing).protecting_label({"protected": "true"}) is None
 
 
-@pytest.mark.parametrize("pattern", ["app[0-9]", "[!a]*", "[]]", "[!]]x", "*", "a?"])
+@pytest.mark.parametrize("pattern", ["app[0-9]", "[!a]*", "[]]", "[!]]x", "*", "a?", "[a,b]*"])
 def test_patterns_with_closed_sets_are_taken(pattern):
     assert make_policy(protect_names=pattern).name_patterns == (pattern,)
 

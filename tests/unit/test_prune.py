@@ -92,6 +92,12 @@ def test_a_network_that_was_named_by_the_beginning_of_its_id_is_kept():
     assert removed(made, backend) == []
 
 
+def test_of_networks_with_one_name_none_goes_that_a_kept_container_may_mean():
+    web = container("web", labels=PROTECTED, networks=("back",))
+    same = [network("back", id="1" * 64), network("back", id="2" * 64)]
+    assert removed(web, *same) == []
+
+
 def test_each_of_several_labels_protects():
     things = [
         image("a", labels={"keep": ""}),
@@ -218,6 +224,15 @@ def test_the_newest_tags_of_each_repository_stay():
     assert kept(*things, keep_tags=2)["b1"] == "among the newest 2 tags of reg:5000/app"
 
 
+def test_of_tags_created_at_one_time_the_last_arrived_is_the_newest():
+    # Reproducible builds are all created at the beginning of 1970.
+    things = [
+        image("old", tags=("app:9",), used_at=1.0),
+        image("new", tags=("app:10",), used_at=2.0),
+    ]
+    assert removed(*things, keep_tags=1) == ["old"]
+
+
 def test_age_counts_from_the_last_use():
     used_at = NOW - DAY
     things = [
@@ -269,6 +284,7 @@ def test_an_unprotected_container_s_volume_lives_as_long_as_it(state):
         network("bridge"),
         network("host"),
         network("none"),
+        network("docker_gwbridge"),
         network("mesh", scope="swarm"),
         network("mesh", ingress=True),
         network("settings", config_only=True),

@@ -16,6 +16,7 @@ POOL = {
     "name": "vg-docker--pool",
     "kind": "direct-lvm",
     "health": "ok",
+    "when_full": "queue",
     "data": SHARE,
     "metadata": {"used_bytes": 0, "total_bytes": 4 << 20, "percent": 0.0},
     "vg": {"name": "vg", "free_bytes": 0},
@@ -45,15 +46,21 @@ def test_columns_are_aligned_but_the_last():
 
 def test_a_pool_is_shown_with_bars():
     assert pool_lines(POOL) == [
-        "pool vg-docker--pool (direct-lvm): ok",
-        "  data     [###############.....]  75.0 %  3.0 GiB of 4.0 GiB",
-        "  metadata [....................]   0.0 %  0 B of 4.0 MiB",
-        "  volume group vg: 0 B free",
+        "pool vg-docker--pool (direct-lvm): ok; when full, writes wait for a minute",
+        "  data      [###############.....]  75.0 %  3.0 GiB of 4.0 GiB",
+        "  metadata  [....................]   0.0 %  0 B of 4.0 MiB",
+        "  group     vg, 0 B free",
     ]
+
+
+def test_loop_files_are_shown_with_what_they_take():
+    files = {"data": {"allocated_bytes": 1 << 20, "apparent_bytes": 4 << 30}}
+    assert pool_lines(POOL | {"loop_files": files})[3] == "  on disk   data 1.0 MiB of 4.0 GiB"
 
 
 def test_a_failed_pool_and_none():
     failed = POOL | {"health": "failed", "data": None, "metadata": None}
+    del failed["when_full"]
     assert pool_lines(failed)[0] == "pool vg-docker--pool (direct-lvm): failed"
     assert not any("[" in line for line in pool_lines(failed))
     assert pool_lines(None) == ["no thin pool"]
@@ -69,44 +76,74 @@ def test_a_report_of_a_silent_host_says_what_it_could_not_see():
     }
     assert report_lines(report) == [
         "Docker does not answer, no driver known, /d",
+        "",
         "no thin pool",
-        "! It is broken.\n    Mend it.",
-        "? not seen: engine: no socket",
+        "",
+        "! It is broken.",
+        "  way out: Mend it.",
+        "",
+        "not seen",
+        "  engine: no socket",
     ]
+
+
+def test_long_warnings_are_wrapped():
+    long = {"code": "x", "text": "word " * 40, "remedy": "do " * 40}
+    empty = {"version": None, "driver": None, "data_root": "/d", "running": False}
+    report = {"engine": empty, "counts": None, "pool": None, "warnings": [long], "unseen": []}
+    lines = report_lines(report)[3:]
+    assert all(len(line) <= 96 for line in lines)
+    assert [line[:11].strip() for line in lines if "do do" in line] == ["way out:", ""]
+
+
+IMAGE = {"kind": "image", "id": "1", "name": "app:1", "reason": "unused", "bytes": 2048}
+STAYS = {"kind": "volume", "id": "d", "name": "ab" * 32, "reason": "named"}
 
 
 def result(**more):
-    item = {"kind": "image", "id": "1", "name": "app:1", "reason": "unused", "bytes": 2048}
-    stays = {"kind": "volume", "id": "d", "name": "data", "reason": "named"}
-    found = {
+    return {
         "test": False,
-        "plan": {"remove": [item, item], "keep": [stays]},
-        "removed": [item],
-        "skipped": [{**item, "why": "it changed"}],
+        "plan": {"remove": [IMAGE, IMAGE], "keep": [STAYS]},
+        "removed": [IMAGE],
+        "skipped": [{**IMAGE, "why": "it changed"}],
         "bytes_predicted": 4096,
         "bytes_source": "pool blocks",
         "bytes_freed": 2048,
+        "pool": {"before": POOL, "after": POOL | {"data": SHARE | {"percent": 70.0}}},
         "stopped": None,
-    }
-    return found | more
+    } | more
 
 
-def test_a_prune_says_what_went_what_stayed_and_what_was_left():
+def test_a_prune_says_what_went_and_what_was_left():
     assert prune_lines(result()) == [
-        "removed 1 of 2 objects, 2.0 KiB freed; keeps 1",
-        "-  image  app:1  2.0 KiB  unused",
-        "=  volume  data  named",
-        "~ left image app:1: it changed",
+        "removed 1 of 2 objects, 2.0 KiB freed, 4.0 KiB predicted; kept 1",
+        "  image  app:1     2.0 KiB  unused",
+        "",
+        "pool vg-docker--pool: data 75.0 % -> 70.0 %, metadata 0.0 % -> 0.0 %",
+        "",
+        "left 1 of the plan",
+        "  image  app:1  it changed",
     ]
 
 
-def test_a_test_says_what_would_go():
-    lines = prune_lines(
-        result(test=True, removed=[], skipped=[], bytes_freed=None, stopped="at 40 %")
+def test_without_a_pool_none_is_shown():
+    assert not any(
+        "pool" in line for line in prune_lines(result(pool={"before": None, "after": None}))
     )
-    assert lines[0] == "would remove 2 objects, 4.0 KiB (pool blocks); keeps 1"
-    assert lines[1:3] == ["-  image  app:1  2.0 KiB  unused"] * 2
-    assert lines[-1] == "stopped: at 40 %"
+
+
+def test_a_test_says_what_would_go_and_what_would_stay():
+    lines = prune_lines(result(test=True, removed=[], skipped=[], stopped="at 40 %"))
+    assert lines == [
+        "would remove 2 objects, 4.0 KiB (pool blocks)",
+        "  image  app:1     2.0 KiB  unused",
+        "  image  app:1     2.0 KiB  unused",
+        "",
+        "would keep 1",
+        "  volume  abababababab  named",
+        "",
+        "stopped: at 40 %",
+    ]
 
 
 def recovery(**more):

@@ -1,4 +1,4 @@
-"""Device mapper, asked without a program: the beacon's look.
+"""Device mapper, asked without a program: the beacon's look, and that before each removal.
 
 A ``dmsetup status`` costs a process; the same question put to the kernel by ioctl a small part of
 it (``linux/dm-ioctl.h``, whose version 4 has been the interface since Linux 2.6). All other work
@@ -17,7 +17,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import Refused
+from ..devmapper import FailedTarget, ThinPoolStatus, parse_status
+from ..errors import Incoherent, Refused
 
 CONTROL = "/dev/mapper/control"
 BLOCK_DEVICES = Path("/sys/block")
@@ -87,6 +88,15 @@ def looks(names: Sequence[str], timeout_seconds: float) -> dict[str, Look | None
         else:
             found[name] = question.answer
     return found
+
+
+def pool_status(name: str, timeout_seconds: float = 20) -> ThinPoolStatus | FailedTarget:
+    """Status of a thin pool that was there before; raises Incoherent if it is no more."""
+    look = looks([name], timeout_seconds).get(name)
+    status = parse_status(look.line) if look else None
+    if not isinstance(status, (ThinPoolStatus, FailedTarget)):
+        raise Incoherent(f"the device {name}", "a thin pool that answers", look and look.line)
+    return status
 
 
 def thin_pools() -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,17 @@ from typing import Any
 from ..errors import Unparsable
 
 DAEMON_CONFIG = Path("/etc/docker/daemon.json")
+#: Where distributions and operators write the engine's flags, what counts most first.
+FLAG_FILES = (
+    *(
+        f"{place}/systemd/system/docker.service{name}"
+        for place in ("/etc", "/run", "/usr/lib", "/lib")
+        for name in (".d/*.conf", "")
+    ),
+    "/etc/sysconfig/docker*",
+    "/etc/default/docker",
+    "/etc/conf.d/docker",
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,20 @@ def daemon_config(path: Path = DAEMON_CONFIG) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Unparsable(f"{path} (no object)", text[:80])
     return found
+
+
+def engine_flags(patterns: Iterable[str] = FLAG_FILES) -> str:
+    """The files that hold the engine's flags, without comments; empty if there are none."""
+    paths = [path for pattern in patterns for path in sorted(glob.glob(pattern))]  # noqa: PTH207
+    lines = (line for path in paths for line in _read(path).splitlines())
+    return "\n".join(line for line in lines if not line.lstrip().startswith("#"))
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:  # a directory, or gone
+        return ""
 
 
 def sparse_file(path: str) -> SparseFile | None:
