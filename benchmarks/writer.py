@@ -32,11 +32,12 @@ class Writing:
 
 
 def steady_writer() -> Writing:
-    """Let it write, one seed a second, while beacon and reactor watch; nothing may be pruned."""
+    """Let it write, one seed a second, while beacon and reactor watch and may extend."""
     host = prepared.open_host("direct", "bench-writer")
     with host.guest as guest:
         fill_to(host, START_PERCENT)
-        with watched(host, {}, INTERVAL_SECONDS):
+        # By extension alone: what a prune frees would be no fill for the writer to outrun.
+        with watched(host, {"order": ["extend", "spare"]}, INTERVAL_SECONDS):
             sampler = guest.start(FULLEST)
             begun = _now(host)
             begin(host, "writer", WRITE_MIB, protected=True, pause=0.8)

@@ -38,7 +38,7 @@ BAD_IMPORT = [
 
 BAD_RECOVERY = [
     ("patience", -1), ("patience", "soon"), ("patience", True), ("patience", [5]),
-    ("spare_devices", 5), ("spare_devices", [None]), ("spare_devices", ""),
+    ("spare_devices", 5), ("spare_devices", [None]),
 ]  # fmt: skip
 
 BAD_CALLS = [

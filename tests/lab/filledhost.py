@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.lab import beaconhost, salthost
 from tests.lab.beaconhost import Event
+from tests.lab.fill import fill_to
 from tests.lab.hosts import Host
 
 MIB = 1 << 20
@@ -59,13 +60,19 @@ def unwatched(host: Host) -> Iterator[None]:
     host.guest.run("systemctl kill --kill-whom=all -s CONT salt-minion")
 
 
-def begin(host: Host, name: str, mib: int, protected: bool, pause: float = 0) -> None:
-    """Start a container that writes so much to its own file system."""
+def begin(
+    host: Host, name: str, mib: int, protected: bool, pause: float = 0, fill: int = 0
+) -> None:
+    """Start a container that writes so much to its own file system, which has 1 GiB.
+
+    fill: percent to which the pool is filled before it writes; above 90 % Docker makes none.
+    """
     label = ["--label", "protected"] if protected else []
     write = WRITE.format(count=mib // SEED_MIB, pause=pause)
     host.docker("create", "--name", name, *label, "--net=none", "lab/base:1", "sh", "-c", write)
     host.docker("cp", "/run/seed", f"{name}:/seed")
     host.docker("start", name)
+    fill_to(host, fill)
     host.docker("exec", name, "mkdir", "/go")
 
 
