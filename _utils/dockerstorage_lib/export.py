@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import Any, TypeVar
 from . import export_journal
 from .adapters import mounts
 from .adapters.engine_export import ExportEngine
+from .adapters.packer import Packer
 from .bundle import (
     MANIFEST,
     ContainerRecord,
@@ -201,9 +201,6 @@ _by_id = attrgetter("id")
 
 
 def _write_manifest(partial: Path, found: Manifest) -> None:
-    path = partial / MANIFEST
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(manifest_text(found))
-        file.flush()
-        os.fsync(file.fileno())
+    with Packer(partial, MANIFEST) as packer:
+        packer.write(manifest_text(found).encode())
+        packer.finish()

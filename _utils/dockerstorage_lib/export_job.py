@@ -12,6 +12,7 @@ from typing import Any
 
 from . import export, export_journal, summary
 from .adapters import store
+from .adapters.durable import sync_folder
 from .adapters.engine_export import ExportEngine
 from .bundle import MANIFEST
 from .errors import BadInput, Refused
@@ -90,14 +91,14 @@ def carry_out(
 def _take_name(partial: Path, dest: Path) -> None:
     """The bundle appears whole, and takes the place of an old one."""
     (partial / export_journal.NAME).unlink()
-    _sync(partial)
+    sync_folder(partial)
     if dest.exists():
         _exchange(partial, dest)
-        _sync(dest.parent)
+        sync_folder(dest.parent)
         shutil.rmtree(partial)
     else:
         partial.rename(dest)
-    _sync(dest.parent)
+    sync_folder(dest.parent)
 
 
 def _exchange(one: Path, other: Path) -> None:
@@ -109,14 +110,6 @@ def _exchange(one: Path, other: Path) -> None:
             f"{other} cannot be replaced in one step ({os.strerror(number)}): move it away. The "
             f"new bundle is whole in {one}"
         )
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def as_dict(plan: ExportPlan, dest: Path, outcome: export.Outcome | None) -> dict[str, Any]:

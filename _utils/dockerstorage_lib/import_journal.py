@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from .adapters.durable import sync_folder
 from .errors import Unparsable
 
 FOLDER = Path("/var/lib/dockerstorage/imports")
@@ -78,7 +79,7 @@ class Journal:
         self.history = read_history(text)
         self._file.seek(len(text[: text.rfind("\n") + 1].encode()))
         self._file.truncate()
-        _sync_folder(folder)
+        sync_folder(folder)
 
     def __enter__(self) -> Journal:
         return self
@@ -100,11 +101,3 @@ def read(bundle_id: str, folder: Path = FOLDER) -> History:
         return read_history((folder / f"{bundle_id}.jsonl").read_text())
     except FileNotFoundError:
         return History()
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,6 +13,7 @@ from ..bundle import MAX_RATIO, SMALL_BYTES, FileRecord, is_packed
 from ..errors import Refused
 from ..tree import check_path
 from . import zstd
+from .durable import sync_folder
 
 CHUNK_BYTES = 2**20
 _FILLING_BYTES = 2**20
@@ -70,7 +71,7 @@ class Packer:
         folder = self._target.parent
         if not folder.is_dir():
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync(root)
+            sync_folder(root)
 
     def write(self, data: bytes) -> int:
         """Take content; returns how much, which is all."""
@@ -100,7 +101,7 @@ class Packer:
         os.fsync(self._file.fileno())
         self._file.close()
         self._part.rename(self._target)
-        _sync(self._target.parent)
+        sync_folder(self._target.parent)
         return FileRecord(
             self._path,
             self._bytes,
@@ -135,11 +136,3 @@ class Packer:
         trace: TracebackType | None,
     ) -> None:
         self.discard()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from .durable import sync_folder
+
 FOLDER = Path("/var/lib/dockerstorage")
 
 
@@ -34,13 +36,5 @@ class Record:
             file.write(path.read_bytes())
             file.flush()
             os.fsync(file.fileno())
-        _sync(self.folder)
+        sync_folder(self.folder)
         return copy
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

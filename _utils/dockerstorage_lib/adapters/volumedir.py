@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ..errors import Refused
+from .durable import sync_folder
 
 DATA = "_data"
 NEW = "_data.dockerstorage-new"
@@ -59,7 +60,7 @@ def write_mark(path: Path, bundle_id: str, state: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     new.rename(path / MARK)
-    _sync(path)
+    sync_folder(path)
 
 
 def is_empty(path: Path) -> bool:
@@ -104,7 +105,7 @@ def replace_data(path: Path, fill: Callable[[Path], None]) -> None:
     fill(new)
     data.rename(old)
     new.rename(data)
-    _sync(path)
+    sync_folder(path)
     shutil.rmtree(old)
 
 
@@ -122,11 +123,3 @@ def write_logs(root: str, container_id: str, logs: Iterable[BinaryIO]) -> None:
             while head:
                 file.write(head)
                 head = stream.read(CHUNK_BYTES)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
