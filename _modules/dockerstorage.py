@@ -3,7 +3,9 @@ Keep a Docker host's storage healthy
 ====================================
 
 See what fills the host (``report``, ``pool``, ``devices``), remove what nobody needs without
-touching what is protected (``prune``), and protect images (``protect``, ``unprotect``).
+touching what is protected (``prune``), protect images (``protect``, ``unprotect``), keep the pool
+from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a host that is
+stuck on it (``recover``), and take all of it along (``export``, ``verify``, ``import``, ``jobs``).
 
 :depends: the Python packages ``docker`` and ``sh``
 :configuration: every key of minion config or pillar is optional; a key in both counts as in
@@ -44,6 +46,7 @@ try:
         prune_job,
         remedy,
         selection,
+        stuck,
         summary,
         verification,
         watch_settings,
@@ -52,10 +55,9 @@ try:
     from dockerstorage_lib import devices as devices_
     from dockerstorage_lib import export as export_
     from dockerstorage_lib import extend as extend_
-    from dockerstorage_lib import (
-        jobs as jobs_,
-    )
+    from dockerstorage_lib import jobs as jobs_
     from dockerstorage_lib import protect as protect_
+    from dockerstorage_lib import recover as recover_
     from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_
     from dockerstorage_lib.adapters import engine, engine_export, engine_import
@@ -521,6 +523,62 @@ def remediate(pool=None, test=False, **kwargs):
             alert = {"pool": name, "text": found["decision"], "after": found["after"]}
             _fire(f"{_tag(kwargs.get('__pub_jid'))}/remediate/alert", alert)
         return found
+
+
+def recover(pool=None, spare_devices=None, patience=30, test=False, **kwargs):
+    """
+    Bring back a host that is stuck on Docker's thin pool: a full pool under a daemon that hangs, a
+    pool that must be checked and repaired, devices that are in use and belong to nobody any more.
+
+    Look at the plan first (``test=True``). Then, as far as each is needed: extends the pool (free
+    space of the volume group, spare disks); releases a metadata snapshot that nobody reads; ends
+    the daemon if it still does not answer (SIGTERM, then SIGKILL); unmounts, in every mount
+    namespace, devices that are no running container's root, and removes their device-mapper nodes;
+    deletes what Docker marked as deleted, if the pool cannot be extended; repairs the metadata
+    (that ends the running containers, and keeps the old metadata); starts the daemon; looks again.
+    After each step the host is looked at anew: what has become needless is not done. It stops at
+    the first step that fails. A host that is well is left as it is. No data of images, containers
+    or volumes is removed.
+
+    pool
+        Name of Docker's pool (``vg/pool`` or as in ``/dev/mapper``), if it is not found by itself.
+    spare_devices
+        Disks that may be given to the volume group; default:
+        ``dockerstorage:remediate:spare_devices`` of minion config or pillar.
+    patience
+        Time that the daemon gets to answer before it counts as hanging, and to end before it is
+        killed: seconds, or a number with a unit (30).
+    test
+        Return the plan and change nothing.
+
+    Returns a dict: ``plan`` (each step with ``step``, ``why``, ``what``), ``done`` (the same with
+    ``result`` or ``error``), ``stopped`` (why it did not go on, and what to do; None if it did),
+    ``recovered``, ``kept`` (the old metadata's volume, copies of removed files), ``not_running``
+    (containers that ran before and do not now), ``advice`` (what is left to do on a host that is
+    back, as to make room in a pool that is nearly full; or None), ``record`` (folder with a record
+    of each step), ``before`` and ``after`` (the pool's figures), ``summary`` (lines to read).
+    Fails, with nothing changed, if Docker has no thin pool here or another recovery runs.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.recover test=True
+        salt 'db1' dockerstorage.recover spare_devices=/dev/sdc
+    """
+    _no_unknown(kwargs)
+    with _salt_errors():
+        given = {} if spare_devices is None else {"spare_devices": spare_devices}
+        wanted = remedy.read_policy({**_config().get("remediate", {}), **given})
+        seconds = max(policy.read_age(patience, "patience"), 1)
+        host = stuck.find(
+            pool,
+            _config().get("data_root"),
+            lambda: _engine(seconds),
+            wanted.spare_devices,
+        )
+        progress = _progress("recover", kwargs.get("__pub_jid"))
+        return recover_.run(host, wanted, seconds, time.time(), progress, test)
 
 
 def export(

@@ -8,6 +8,7 @@ from benchmarks.beacon import ROUNDS, reaction_seconds, ticks
 from benchmarks.bundle import bundled
 from benchmarks.lab import race
 from benchmarks.planning import LAYERS_AN_IMAGE, seconds_to_plan
+from benchmarks.writer import steady_writer
 from dockerstorage_lib.summary import columns, human_bytes
 from tests.lab import prepared, salthost
 from tests.lab.beaconhost import INTERVAL_SECONDS
@@ -19,6 +20,7 @@ def main() -> int:
     rows: list[Row] = [("benchmark", "figure", "goal", "met")]
     rows += _planning_rows()
     rows += _beacon_rows()
+    rows.append(_writer_row())
     for kind in ("loop", "direct"):
         rows += _race_rows(kind)
     for kind in ("direct", "overlay"):
@@ -56,6 +58,13 @@ def _beacon_rows() -> list[Row]:
         _row(f"level crossed to remedy published, slowest of {ROUNDS}", f"{slowest:.1f} s",
              f"≤ interval + 2 s = {goal} s", slowest <= goal),
     ]  # fmt: skip
+
+
+def _writer_row() -> Row:
+    seen = steady_writer()
+    name = f"write errors of a container that fills the pool at {seen.mib_per_second:.0f} MiB/s"
+    figure = f"{seen.errors} (fullest {seen.fullest_percent:.0f} %)"
+    return _row(name, figure, "0, data intact", seen.errors == 0 and seen.intact)
 
 
 def _race_rows(kind: str) -> list[Row]:

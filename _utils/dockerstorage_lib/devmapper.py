@@ -182,6 +182,8 @@ def parse_table(line: str) -> Table:
     if target == "thin-pool":
         return _pool_table(length, rest, line)
     if target == "thin":
+        if rest[:1] == ["Fail"]:  # of a failed pool the kernel does not even tell the table
+            return OtherTable(length, target, "Fail")
         if len(rest) < 2:
             raise Unparsable("thin table", line)
         origin = rest[2] if len(rest) > 2 else None

@@ -23,8 +23,10 @@ from .bundle import (
     VolumeRecord,
 )
 from .errors import BadInput, Damaged, DockerstorageError, EngineUnreachable, Interrupted
+from .export_layers import Layers
 from .export_plan import ExportPlan
 from .export_sources import Sources
+from .export_writer import FULL, Writer
 from .jobs import Job
 from .manifest import manifest_text
 from .objects import Container, Image, Network, Volume
@@ -99,8 +101,9 @@ class _Export:
     ) -> None:
         self._plan, self._engine, self._options, self._job = plan, engine, options, job
         self._clock = clock
-        self._journal = journal
-        self._sources = Sources(plan.site, engine, partial, options.level, journal, job)
+        self._writer = Writer(partial, options.level, journal, job)
+        self._images = Layers(plan.site, engine, self._writer)
+        self._sources = Sources(plan.site, engine, self._writer)
         self._failed: list[NotTaken] = []
         self._paused: dict[str, float] = {}
         self._layers: dict[str, FileRecord] = {}
@@ -110,7 +113,7 @@ class _Export:
 
     def run(self) -> Outcome:
         """All of it."""
-        self._layers, self._lost = self._sources.layers(self._plan.layers)
+        self._layers, self._lost = self._images.read(self._plan.layers)
         # The engine lists most things in another order each time: the same host, the same bundle.
         chosen = self._plan.inventory
         images = [self._try(one, self._image) for one in sorted(chosen.images, key=_by_id)]
@@ -124,7 +127,7 @@ class _Export:
             self._try(one, self._sources.network) for one in sorted(chosen.networks, key=_by_id)
         ]
         found = Manifest(
-            id=self._journal.id,
+            id=self._writer.journal.id,
             created_at=self._clock(),
             host=socket.gethostname(),
             engine_version=self._engine.info()["ServerVersion"],
@@ -136,7 +139,7 @@ class _Export:
             networks=tuple(filter(None, networks)),
             not_taken=(*self._plan.not_taken, *self._failed, *self._sources.notes),
         )
-        return Outcome(found, tuple(self._failed), self._sources.reused, self._paused)
+        return Outcome(found, tuple(self._failed), self._writer.reused, self._paused)
 
     def _image(self, image: Image) -> ImageRecord:
         for diff_id in image.diff_ids:
@@ -144,7 +147,7 @@ class _Export:
                 raise Damaged(f"layer {diff_id}", self._lost[diff_id])
         parents = {one.id for one in self._plan.inventory.images}
         parent = image.parent_id if image.parent_id in parents else ""
-        config = self._sources.image_config(image)
+        config = self._images.config(image)
         return ImageRecord(image.id, image.tags, parent, config, image.diff_ids)
 
     def _group(self, group: tuple[Container, ...]) -> None:
@@ -173,7 +176,9 @@ class _Export:
             return take(seen)
         except (EngineUnreachable, Interrupted):
             raise
-        except DockerstorageError as error:
+        except (DockerstorageError, OSError) as error:
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise
             self._failed.append(NotTaken(seen.kind, seen.id, seen.name, str(error)))
             return None
 

@@ -93,7 +93,7 @@ def plan_extension(
         (blockdev.look(one).size_bytes - PV_OVERHEAD_BYTES) // extent * extent for one in new
     )
     free = volume.vg_free_bytes + added
-    spare = _spare_bytes(volume.vg)
+    spare = spare_bytes(volume.vg)
     wanted = _wanted(volume, status, part, amount, free)
     growth = plan_growth(volume, part, wanted, free, spare)
     if isinstance(amount, int) and growth.missing_bytes:
@@ -156,7 +156,16 @@ def take_device(vg: str, device: str) -> tuple[str, ...]:
     return ("vgextend", "-q", "-y", "-ff", vg, device)
 
 
-def _spare_bytes(vg: str) -> int:
+def untaken(devices: Sequence[str]) -> list[str]:
+    """Those devices that are in no volume group."""
+    if not devices:
+        return []
+    owners = {one.device: one.vg for one in lvm.physical_volumes()}
+    return [one for one in devices if not owners.get(one)]
+
+
+def spare_bytes(vg: str) -> int:
+    """Size of the spare that a group keeps for repairs of metadata; 0 if there is none."""
     return max((v.size_bytes for v in lvm.volumes() if v.vg == vg and v.is_pool_spare), default=0)
 
 

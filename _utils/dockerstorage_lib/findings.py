@@ -29,13 +29,14 @@ HEALTH = {
     "failed": Finding(
         "pool_failed",
         "The kernel gave the thin pool up: it can be neither read nor written.",
-        "Stop Docker, mend the disk below, then repair the pool's metadata into a copy "
-        "(lvconvert --repair). Prune cannot help.",
+        "Mend the disk below, then run dockerstorage.recover: it repairs the metadata and keeps "
+        "the old. Prune cannot help.",
     ),
     "needs_check": Finding(
         "pool_needs_check",
         "The pool's metadata must be checked before it can be written again.",
-        "Stop Docker, deactivate the pool, lvconvert --repair. Prune cannot help.",
+        "Run dockerstorage.recover (test=True first): it takes the pool offline, repairs the "
+        "metadata and keeps the old. Prune cannot help.",
     ),
     "read_only": Finding(
         "pool_read_only",
@@ -107,7 +108,8 @@ def _engine(sight: Sight) -> Iterator[Finding]:
         yield Finding(
             "engine_silent",
             "The Docker engine does not answer.",
-            "See 'systemctl status docker' and 'journalctl -u docker'.",
+            "See 'systemctl status docker' and 'journalctl -u docker'. If it hangs on its pool: "
+            "dockerstorage.recover test=True.",
         )
 
 

@@ -51,6 +51,13 @@ def configured_pools(config: Mapping[str, Any], flags: str) -> list[str]:
 
 def find_pool_name(data_root: str | None = None) -> str | None:
     """The active pool of Docker, without asking the engine; None if none is found."""
+    names = pool_names(data_root)
+    active = dmsetup.status("thin-pool") if names else {}
+    return next((name for name in names if name in active), None)
+
+
+def pool_names(data_root: str | None = None) -> list[str]:
+    """What Docker's pool may be called, active or not, by its configuration and its store."""
     config, flags = hostfiles.daemon_config(), hostfiles.engine_flags()
     root = configured_root(data_root, config, flags)
     names = []
@@ -60,8 +67,7 @@ def find_pool_name(data_root: str | None = None) -> str | None:
     names += configured_pools(config, flags)
     if store.managed_device(root):
         names.append("docker-thinpool")
-    active = dmsetup.status("thin-pool") if names else {}
-    return next((name for name in names if name in active), None)
+    return names
 
 
 def read_pool(site: Site, unseen: list[tuple[str, str]]) -> Pool | None:

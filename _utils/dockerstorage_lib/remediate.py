@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import extend, lock, poolview
-from .adapters import dmsetup, lvm
+from .adapters import dmsetup
 from .adapters.engine import Engine
 from .devmapper import ThinPoolStatus
 from .errors import BadInput, DockerstorageError
@@ -31,7 +31,7 @@ def run(
     now: seconds since the epoch. Raises Refused if another remedy is under way.
     """
     with lock.held("remediate"):
-        work = _Work(pool, policy, connect, prune)
+        work = Work(pool, policy, connect, prune)
         before = poolview.cheap_figures(pool)
         decision = next_remedy(work.look(), policy)
         waiting = cooldown_left(pool, policy, now)
@@ -54,7 +54,7 @@ def run(
         }
 
 
-class _Work:
+class Work:
     """One run: what was tried so far, and with what result."""
 
     def __init__(
@@ -114,11 +114,8 @@ class _Work:
 
     def _spares(self) -> list[str]:
         """Declared disks that are in no volume group, and not tried in this run."""
-        if not self._policy.spare_devices:
-            return []
-        owners = {one.device: one.vg for one in lvm.physical_volumes()}
-        devices = self._policy.spare_devices
-        return [one for one in devices if not owners.get(one) and one not in self._tried]
+        untaken = extend.untaken(self._policy.spare_devices)
+        return [one for one in untaken if one not in self._tried]
 
 
 def pool_of_engine(connect: Callable[[], Engine]) -> str | None:

@@ -40,7 +40,7 @@ def look(connect: Callable[[], Engine], data_root: str | None = None) -> Sight:
         counts = _counts(engine, info)
     except DockerstorageError as error:
         unseen.append(("engine", str(error)))
-    site = read_site(info) if info else _site_without_engine(data_root, unseen)
+    site = read_site(info) if info else site_without_engine(data_root, unseen)
     sight = Sight(site, info, counts=counts or {}, unseen=unseen)
     try:
         sight.hidden = store.hidden_store(site.root, site.driver)
@@ -60,7 +60,7 @@ def _counts(engine: Engine, info: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def _site_without_engine(data_root: str | None, unseen: list[tuple[str, str]]) -> Site:
+def site_without_engine(data_root: str | None, unseen: list[tuple[str, str]]) -> Site:
     """Where a silent engine's data is, from its configuration and from what lies there."""
     config: Mapping[str, Any] = {}
     try:

@@ -103,6 +103,31 @@ def prune_lines(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def recover_lines(result: Mapping[str, Any]) -> list[str]:
+    """What a recovery did, or would do."""
+    before, after = result["before"], result["after"]
+    lines = [f"pool {result['pool']}: {before['health']}"]
+    for one in result["plan"] if result["test"] else result["done"]:
+        lines.append(f"- {one['step']}: {one['why']}")
+        lines += [f"    {what}" for what in one["what"]]
+        if "error" in one:
+            lines.append(f"    ! {one['error']}")
+        elif "result" in one:
+            lines.append(f"    = {one['result']}")
+    if not result["test"]:
+        lines.append(f"pool {result['pool']}: {after['health']}")
+    if result["stopped"]:
+        lines.append(f"stopped: {result['stopped']}")
+    elif not result["plan"]:
+        lines.append("the host is well: nothing is to be done")
+    if result["advice"]:
+        lines.append(f"left to you: {result['advice']}")
+    if result["not_running"]:
+        names = ", ".join(result["not_running"])
+        lines.append(f"ran before, and do not run now: {names}")
+    return lines
+
+
 def _removals(items: Iterable[Mapping[str, Any]]) -> list[str]:
     return columns(
         ("", one["kind"], _short(one["name"]), f"{human_bytes(one['bytes']):>10}", one["reason"])

@@ -36,7 +36,13 @@ BAD_IMPORT = [
 ]  # fmt: skip
 
 
+BAD_RECOVERY = [
+    ("patience", -1), ("patience", "soon"), ("patience", True), ("patience", [5]),
+    ("spare_devices", 5), ("spare_devices", [None]),
+]  # fmt: skip
+
 BAD_CALLS = [
+    *(("recover", {name: value}, name) for name, value in BAD_RECOVERY),
     *(("prune", {name: value}, name) for name, value in BAD_PRUNE),
     *(("import", {"bundle": "/nowhere", name: value}, name) for name, value in BAD_IMPORT),
     *(

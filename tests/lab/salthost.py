@@ -137,13 +137,17 @@ print(json.dumps(found))
 """
 
 
-def salt_calls(guest: Guest, *calls: tuple[str, list[Any], dict[str, Any]]) -> list[Any]:
+def salt_calls(
+    guest: Guest,
+    *calls: tuple[str, list[Any], dict[str, Any]],
+    seconds_each: float = 30,
+) -> list[Any]:
     """What several functions return, masterless, one after the other in one process.
 
     Of one that fails: a dict with the `error` alone.
     """
     argv = [f"/opt/salt/{RELEASES[0]}/bin/python", "-c", MANY]
-    result = guest.run(argv, input=json.dumps(calls), timeout=60 + 30 * len(calls))
+    result = guest.run(argv, input=json.dumps(calls), timeout=60 + seconds_each * len(calls))
     found: list[Any] = json.loads(result.stdout.splitlines()[-1])
     return found
 

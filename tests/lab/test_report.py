@@ -8,7 +8,7 @@ import pytest
 
 from tests.lab.guest import Guest
 from tests.lab.hosts import POOL_DEVICE, Host
-from tests.lab.salthost import salt_call
+from tests.lab.salthost import salt_call, salt_calls
 
 
 def codes(report: dict) -> set[str]:
@@ -260,5 +260,27 @@ def test_a_pool_that_docker_made_by_itself() -> None:
         assert (pool["name"], pool["kind"]) == ("docker-thinpool", "managed direct-lvm")
         assert pool["autoextend_threshold"] == 80  # Docker's own profile
         check_pool_figures(host, pool)
+
+        # The state adopts it: Docker's profile, size and chunks stay, and watching becomes real.
+        table = guest.run("dmsetup table docker-thinpool").stdout.split()
+        lines = "lvs --noheadings -o lv_size,chunk_size,lv_profile,lv_metadata_size docker/thinpool"
+        before = guest.run(lines).stdout
+        wanted = {"name": "docker/thinpool"}
+        planned, adopted, again = (
+            next(iter(one.values()))
+            for one in salt_calls(
+                guest,
+                ("state.single", ["dockerstorage.thinpool"], {**wanted, "test": True}),
+                ("state.single", ["dockerstorage.thinpool"], wanted),
+                ("state.single", ["dockerstorage.thinpool"], wanted),
+            )
+        )
+        assert planned["changes"] == adopted["changes"]
+        assert adopted["result"] is True
+        assert (again["result"], again["changes"]) == (True, {})
+        assert guest.run(lines).stdout == before
+        assert "docker-thinpool" in before
+        after = guest.run("dmsetup table docker-thinpool").stdout.split()
+        assert (after[:6], int(after[6])) == (table[:6], int(table[1]) // int(table[5]) * 20 // 100)
         host.stop_docker()
         assert salt_call(guest, "dockerstorage.pool")["name"] == "docker-thinpool"

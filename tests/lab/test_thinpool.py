@@ -41,7 +41,7 @@ def disks(shared_disks: Guest) -> Iterator[Guest]:
     """A guest with two disks on which nothing is."""
     yield shared_disks
     shared_disks.run(
-        """umount /mnt
+        """umount /mnt; dmsetup remove --retry thin
         vgremove -q -y -ff $(vgs --noheadings -o vg_name)
         pvremove -q -y -ff /dev/ubd[cd]; wipefs -q -a /dev/ubd[cd]
         rm -f /etc/lvm/profile/docker*""",
@@ -171,6 +171,41 @@ def test_what_others_made_is_adopted(disks: Guest) -> None:
     assert low_water(disks) == 2048 * 25 // 100
     assert taken["result"] is False
     assert "is a logical volume, and no thin pool" in taken["comment"]
+
+
+def test_with_dmeventd_a_pool_grows_and_without_it_writers_fail_until_remedied(
+    disks: Guest,
+) -> None:
+    """As declared: chunks of 512 KiB, 80 % and 20 %; a full pool fails its writers at once."""
+    declared = {"devices": [DISK], "size": "256M", "metadata_size": "16M", "when_full": "error"}
+    assert declare(disks, declared)[0]["result"] is True
+    size = int(pool_of(disks)["lv_size"])
+    write = "dd if=/dev/zero of=/dev/mapper/thin bs=512K oflag=direct conv=notrunc status=none"
+    disks.run(
+        f"""set -e
+        dmsetup message docker-thinpool 0 'create_thin 1'
+        dmsetup create thin --table '0 4194304 thin /dev/mapper/docker-thinpool 1'
+        {write} count=430
+        until test $(blockdev --getsize64 /dev/mapper/docker-thinpool) -gt {size}; do
+            sleep 0.5; done""",
+        timeout=60,
+    )
+    assert int(pool_of(disks)["lv_size"]) >= size * 12 // 10
+
+    assert declare(disks, {"monitor": False})[0]["result"] is True
+    full = disks.run(f"{write} count=2000", check=False)
+    assert "No space left on device" in full.stderr
+    policy = {"order": ["extend"], "cooldown": 0}
+    pool, remedied = salt_calls(
+        disks,
+        ("dockerstorage.pool", ["docker-thinpool"], {}),
+        ("dockerstorage.remediate", ["docker-thinpool"], policy),
+    )
+    assert (pool["health"], pool["when_full"]) == ("out_of_data_space", "error")
+    assert [one["remedy"] for one in remedied["done"]] == ["extend"]
+    assert remedied["solved"] is True
+    disks.run(f"{write} count=700")
+    disks.run("dmsetup remove --retry thin")
 
 
 def test_bad_declarations_change_nothing(disks: Guest) -> None:

@@ -338,3 +338,7 @@ def test_any_listing_is_read_back_whatever_the_names(statuses):
     names = {name: one for name, one in statuses.items() if ": " not in name}
     text = "".join(f"{name}: {as_kernel(status)}\n" for name, status in names.items())
     assert parse_listing(text, parse_status) == {name: [one] for name, one in names.items()}
+
+
+def test_the_table_of_a_thin_device_whose_pool_has_failed():
+    assert parse_table("0 2097152 thin Fail") == OtherTable(2097152, "thin", "Fail")

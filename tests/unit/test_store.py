@@ -1,6 +1,7 @@
 """Docker's store on disk, laid out as dockerd 20.10 leaves it, is read without the engine."""
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,28 @@ def test_image_facts_are_those_of_the_image_database(tmp_path):
 def test_a_managed_pool_names_its_disk(tmp_path):
     write(tmp_path / "devicemapper/setup-config.json", '{"Device":"/dev/sdb","ThinpPercent":95}')
     assert store.managed_device(str(tmp_path)) == "/dev/sdb"
+
+
+def test_the_transaction_that_docker_opened_last(root, tmp_path):
+    assert store.open_transaction_id(root) == 18
+    assert store.open_transaction_id(str(tmp_path / "absent")) is None
+    write(tmp_path / "devicemapper/metadata/transaction-metadata", "{}")
+    with pytest.raises(Unparsable, match="transaction-metadata"):
+        store.open_transaction_id(root)
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (struct.pack("<IIQ16sQ", 1, 1, 0, b"", 27022010), True),
+        (struct.pack("<IIQ16sQ", 1, 0, 0, b"", 27022010), False),
+        (struct.pack("<IIQ16sQ", 1, 1, 0, b"", 5), False),
+        (b"", False),
+    ],
+)
+def test_the_mark_for_a_check_in_the_file_of_loop_lvm(tmp_path, block, expected):
+    file = tmp_path / "devicemapper/devicemapper/metadata"
+    assert not store.loop_metadata_needs_check(str(tmp_path))
+    file.parent.mkdir(parents=True)
+    file.write_bytes(block.ljust(4096 if block else 0, b"\0"))
+    assert store.loop_metadata_needs_check(str(tmp_path)) is expected

@@ -7,6 +7,7 @@ from dockerstorage_lib.summary import (
     human_bytes,
     pool_lines,
     prune_lines,
+    recover_lines,
     report_lines,
 )
 
@@ -143,3 +144,38 @@ def test_a_test_says_what_would_go_and_what_would_stay():
         "",
         "stopped: at 40 %",
     ]
+
+
+def recovery(**more):
+    step = {"step": "extend", "why": "it is full", "what": ["docker/thinpool"]}
+    found = {
+        "test": False,
+        "pool": "docker-thinpool",
+        "before": {"health": "out_of_data_space"},
+        "plan": [step],
+        "done": [{**step, "result": "by 5 bytes"}],
+        "stopped": None,
+        "not_running": ["web"],
+        "advice": "make room",
+        "after": {"health": "ok"},
+    }
+    return found | more
+
+
+def test_a_recovery_says_each_step_and_what_came_of_it():
+    assert recover_lines(recovery()) == [
+        "pool docker-thinpool: out_of_data_space",
+        "- extend: it is full",
+        "    docker/thinpool",
+        "    = by 5 bytes",
+        "pool docker-thinpool: ok",
+        "left to you: make room",
+        "ran before, and do not run now: web",
+    ]
+    failed = recovery(done=[{"step": "repair", "why": "x", "what": [], "error": "no"}], stopped="y")
+    assert recover_lines(failed)[2] == "    ! no"
+    assert "stopped: y" in recover_lines(failed)
+    assert recover_lines(recovery(test=True))[-3] == "    docker/thinpool"
+    assert recover_lines(recovery(plan=[], done=[], not_running=[], advice=None))[-1].startswith(
+        "the host is"
+    )

@@ -82,9 +82,15 @@ def create(name: str, table: str, read_only: bool) -> None:
     _dmsetup("create", name, *(["--readonly"] if read_only else []), "--table", table)
 
 
-def remove(name: str, deferred: bool) -> None:
-    """Remove a device; deferred: as soon as its last user closes it."""
-    _dmsetup("remove", *(["--deferred"] if deferred else []), name)
+def remove(name: str) -> None:
+    """Remove a device that nobody has open (the kernel sees to that); raises CommandFailed."""
+    # --retry: udev may have it open for a moment.
+    _dmsetup("remove", "--retry", name)
+
+
+def remove_later(name: str) -> None:
+    """Remove a device as soon as its last user closes it; raises CommandFailed."""
+    _dmsetup("remove", "--deferred", name)
 
 
 def wait_event(name: str, event_number: int, timeout_seconds: float) -> bool:

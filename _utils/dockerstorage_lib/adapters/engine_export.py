@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import guardian
-from ..errors import EngineRefused
+from ..errors import EngineRefused, Refused
 from .engine import Engine
 
 
@@ -70,18 +70,36 @@ class ExportEngine(Engine):
 
     @contextmanager
     def paused(self, container_ids: Iterable[str]) -> Iterator[None]:
-        """Keep running containers from running; they go on afterwards, whatever happens."""
+        """Keep running containers from running; they go on afterwards, whatever happens.
+
+        One that ended meanwhile needs no pause; raises Refused if one cannot be paused.
+        """
         begun: list[str] = []
         try:
             for container_id in container_ids:
                 self._tell("pause", container_id)
-                begun.append(container_id)
-                self._call(self._api.pause, container_id)
+                if self._pause(container_id):
+                    begun.append(container_id)
+                else:
+                    self._tell("done", container_id)
             yield
         finally:
             for container_id in begun:
                 self._go_on(container_id)
                 self._tell("done", container_id)
+
+    def _pause(self, container_id: str) -> bool:
+        try:
+            self._call(self._api.pause, container_id)
+        except EngineRefused as refused:
+            state = (self.document("container", container_id) or {}).get("State") or {}
+            if state.get("Running") and not state.get("Paused"):
+                raise Refused(
+                    f"container {container_id[:12]} cannot be paused: {refused.message}. Say "
+                    "consistent=False to read it while it runs"
+                ) from None
+            return False
+        return True
 
     def _tell(self, word: str, container_id: str) -> None:
         assert self._guard.stdin is not None

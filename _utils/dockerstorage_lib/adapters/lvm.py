@@ -9,8 +9,10 @@ from .. import lvm
 from . import shell
 
 TIMEOUT_SECONDS = 60
-#: An extension of a pool that is full waits for its writers' queue; a repair reads all metadata.
+#: An extension of a pool that is full waits for its writers' queue.
 CHANGE_TIMEOUT_SECONDS = 300
+#: A repair, and a check at activation, read all metadata, 16 GiB at most.
+REPAIR_TIMEOUT_SECONDS = 3600
 PROFILES = Path("/etc/lvm/profile")
 
 
@@ -50,9 +52,9 @@ def write_profile(name: str, text: str) -> None:
     (PROFILES / f"{name}.profile").write_text(text)
 
 
-def change(argv: Sequence[str]) -> None:
+def change(argv: Sequence[str], timeout_seconds: float = CHANGE_TIMEOUT_SECONDS) -> None:
     """Run an LVM command that changes something; raises CommandFailed."""
-    shell.output(argv, CHANGE_TIMEOUT_SECONDS)
+    shell.output(argv, timeout_seconds)
 
 
 def _report(

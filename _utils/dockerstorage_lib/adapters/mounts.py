@@ -183,7 +183,7 @@ def _writable(site: Site, hash_: str) -> Iterator[Path]:
             # Later if the engine has it open; it may be gone if the engine had it in between. One
             # that stays does no harm: the engine takes it for its own.
             with suppress(CommandFailed):
-                dmsetup.remove(name, deferred=True)
+                dmsetup.remove_later(name)
 
 
 @contextmanager
@@ -205,7 +205,7 @@ def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT)
             raise Refused(f"the file system of device {hash_}: {error.strerror}") from None
     finally:
         # It goes with the mount, whatever becomes of this process.
-        dmsetup.remove(name, deferred=True)
+        dmsetup.remove_later(name)
     try:
         yield point
     finally:

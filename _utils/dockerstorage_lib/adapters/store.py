@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from .. import bolt
 from ..errors import Unparsable
 
 DRIVER = "devicemapper"
+THIN_MAGIC = 27022010
+NEEDS_CHECK_FLAG = 1
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,15 @@ def device_record(root: str, hash_: str) -> DeviceRecord | None:
         )
     except (ValueError, KeyError, TypeError):
         raise Unparsable(f"metadata of device {hash_}", text) from None
+
+
+def open_transaction_id(root: str) -> int | None:
+    """The transaction that Docker opened last: the pool's own, or the next one; None if unknown."""
+    text = _text(Path(root, DRIVER, "metadata", "transaction-metadata"))
+    try:
+        return None if text is None else int(json.loads(text)["open_transaction_id"])
+    except (ValueError, KeyError, TypeError):
+        raise Unparsable("transaction-metadata", str(text)) from None
 
 
 def layer_hash(root: str, chain_id: str, driver: str = DRIVER) -> str | None:
@@ -185,6 +197,19 @@ def managed_device(root: str) -> str | None:
     except (ValueError, AttributeError):
         raise Unparsable("setup-config.json", text) from None
     return found.get("device") or None
+
+
+def loop_metadata_needs_check(root: str) -> bool:
+    """Whether the metadata file of loop-lvm carries dm-thin's mark for a check, pool active or not.
+
+    The superblock of drivers/md/dm-thin-metadata.c: checksum, flags, block number, uuid, magic.
+    """
+    try:
+        with Path(root, DRIVER, DRIVER, "metadata").open("rb") as file:
+            _, flags, _, _, magic = struct.unpack("<IIQ16sQ", file.read(40))
+    except (OSError, struct.error):
+        return False
+    return bool(magic == THIN_MAGIC and flags & NEEDS_CHECK_FLAG)
 
 
 def free_bytes(root: str) -> int:

@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..devmapper import ThinPoolStatus
-from ..errors import CommandFailed, Refused
+from ..errors import CommandFailed, CommandTimedOut, Refused
 from ..thinmap import DumpReader, PoolMap
 from . import dmsetup, shell
 
 #: A dump of half a million mappings takes some 13 s; a pool of 16 GiB metadata may take an hour.
 DUMP_TIMEOUT_SECONDS = 3600
+#: 16 GiB at most.
+READ_TIMEOUT_SECONDS = 600
 
 
 def read_pool_map(pool_name: str) -> PoolMap:
@@ -45,6 +47,16 @@ def _metadata_snapshot(pool_name: str) -> Iterator[None]:
     finally:
         # Always: while it is held, deletes free nothing.
         dmsetup.message(pool_name, 0, "release_metadata_snap")
+
+
+def why_unreadable(number: str) -> str | None:
+    """Why not all of a pool's metadata device ("254:3") can be read; None if it can."""
+    argv = ["dd", f"if={_block_device(number)}", "of=/dev/null", "bs=1M", "iflag=direct"]
+    try:
+        done = shell.run(argv, READ_TIMEOUT_SECONDS)
+    except CommandTimedOut as error:
+        return str(error)
+    return None if done.status == 0 else done.stderr.strip().splitlines()[0]
 
 
 def _block_device(number: str) -> str:

@@ -1,0 +1,46 @@
+"""What this project keeps of its own acts, under /var/lib/dockerstorage: it outlives the boot."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path("/var/lib/dockerstorage")
+
+
+class Record:
+    """The record of one run: a line of JSON for each act, and copies of what it removed."""
+
+    def __init__(self, kind: str, now: float, folder: Path = FOLDER) -> None:
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+        self.folder = folder / f"{kind}-{stamp}"
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def note(self, **what: Any) -> None:
+        """Add a line, and wait until it is on disk."""
+        line = json.dumps({"at": time.time(), **what}) + "\n"
+        with (self.folder / "record.jsonl").open("a") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def keep(self, path: Path) -> Path:
+        """Copy a file into the record, on disk before this returns; where it is."""
+        copy = self.folder / path.name
+        with copy.open("wb") as file:
+            file.write(path.read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        _sync(self.folder)
+        return copy
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
