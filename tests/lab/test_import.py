@@ -211,6 +211,7 @@ mounts.run_private(write, lambda: None)
 
 def test_the_engine_may_write_to_a_container_while_its_files_are_put_back(source: Source) -> None:
     guest = source.host.guest
+    assert "error" not in run(source.host, only="image:lab/base:1")
     id_ = source.host.docker("create", "lab/base:1")
     before = guest.run("ls /dev/mapper").stdout
     guest.run([PYTHON, "-c", SHARED, id_])
