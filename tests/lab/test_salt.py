@@ -32,6 +32,21 @@ def test_prune_from_the_master_with_progress(salt_host: Host) -> None:
     assert 0 < event["done"] <= event["total"] == len(planned["plan"]["remove"])
 
 
+def test_an_export_from_the_master_tells_how_far_it_is(salt_host: Host) -> None:
+    guest = salt_host.guest
+    guest.run("mkdir -p /srv/bundles")
+    bus = guest.start("timeout 90 salt-run state.event 'dockerstorage/*/export/progress' count=1")
+    guest.run("sleep 4")  # the listener's start
+    made = salt(guest, "*", "dockerstorage.export", "/srv/bundles/all")["host1"]
+    assert made["complete"] is True
+    data = bus.wait(timeout=100).stdout.partition("\t")[2]
+    event = json.loads(data.splitlines()[0])["data"]
+    assert (event["minion"], event["subject"]) == ("host1", "/srv/bundles/all")
+    assert 0 <= event["done_bytes"] <= event["total_bytes"]
+    assert event["bytes_per_second"] >= 0
+    assert salt(guest, "*", "dockerstorage.verify", "/srv/bundles/all")["host1"]["valid"] is True
+
+
 def test_a_wrong_argument_comes_back_as_an_error(salt_host: Host) -> None:
     answer = salt(
         salt_host.guest, "*", "dockerstorage.prune", "until_percent=400", options=("--failhard",)
