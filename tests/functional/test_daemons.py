@@ -217,9 +217,8 @@ def test_the_master_gets_figures_and_refusals_as_text(loaded, master):
         assert answer.returncode != 0
 
 
+@pytest.mark.parametrize("daemon", ["synced"], indirect=True, scope="module")
 def test_an_update_by_sync_asks_for_a_restart_and_the_restart_helps(loaded, master, served):
-    if loaded.way != "synced":
-        pytest.skip("nothing is synced to this minion")
     with_library_version(served, OTHER)
     with_module_version(served, OTHER)
     synced = run(master, loaded, "saltutil.sync_all").data

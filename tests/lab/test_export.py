@@ -118,19 +118,19 @@ def test_a_bundle_holds_all_and_the_host_is_as_before(rich: Host) -> None:
     assert '"log":"begun\\n"' in logs
 
 
-def test_killed_at_ten_points_it_goes_on_and_ends_in_the_same_bundle(rich: Host) -> None:
-    whole = run(rich, f"{PLACE}/whole")
+def test_killed_at_ten_points_it_goes_on_and_ends_in_the_same_bundle(direct: Host) -> None:
+    whole = run(direct, f"{PLACE}/whole")
     for point in range(1, KILLS + 1):
         done = whole["done_bytes"] * point // (KILLS + 1)
-        assert run(rich, f"{PLACE}/cut", f"bytes={done}") == {"status": -9}
-        assert rich.guest.run(f"ls {PLACE}").stdout.split().count("cut") == 0
-        rich.guest.run("while pgrep -f '[g]uardian.py'; do sleep 0.2; done", timeout=40)
-        assert left_behind(rich) == ""
-    ended = run(rich, f"{PLACE}/cut")
+        assert run(direct, f"{PLACE}/cut", f"bytes={done}") == {"status": -9}
+        assert direct.guest.run(f"ls {PLACE}").stdout.split().count("cut") == 0
+        direct.guest.run("while pgrep -f '[g]uardian.py'; do sleep 0.2; done", timeout=40)
+        assert left_behind(direct) == ""
+    ended = run(direct, f"{PLACE}/cut")
     assert ended["reused"] > 10
-    assert manifest(rich, f"{PLACE}/cut") == manifest(rich, f"{PLACE}/whole")
-    assert salt_call(rich.guest, VERIFY, f"{PLACE}/cut")["valid"] is True
-    assert rich.guest.run(f"ls -A {PLACE} | grep partial", check=False).stdout == ""
+    assert manifest(direct, f"{PLACE}/cut") == manifest(direct, f"{PLACE}/whole")
+    assert salt_call(direct.guest, VERIFY, f"{PLACE}/cut")["valid"] is True
+    assert direct.guest.run(f"ls -A {PLACE} | grep partial", check=False).stdout == ""
 
 
 def test_a_container_goes_on_when_the_export_is_killed_while_it_is_paused(direct: Host) -> None:

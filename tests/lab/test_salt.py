@@ -38,6 +38,7 @@ def test_an_export_from_the_master_tells_how_far_it_is(salt_host: Host) -> None:
     bus = guest.start("timeout 90 salt-run state.event 'dockerstorage/*/export/progress' count=1")
     guest.run("sleep 4")  # the listener's start
     made = salt(guest, "*", "dockerstorage.export", "/srv/bundles/all")["host1"]
+    assert isinstance(made, dict), made
     assert made["complete"] is True
     data = bus.wait(timeout=100).stdout.partition("\t")[2]
     event = json.loads(data.splitlines()[0])["data"]
