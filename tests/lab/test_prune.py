@@ -187,7 +187,7 @@ def test_it_stops_at_the_percent_asked_for(fresh_direct_host: Host) -> None:
 def test_an_engine_killed_midway_leaves_a_host_that_a_second_prune_finishes(host: Host) -> None:
     parent = host.inspect("image", "lab/child-overriding:1")["Parent"]
     host.guest.run("for n in $(seq 12); do docker create --name many-$n lab/used:1; done")
-    # Or systemd would keep a request that nobody took yet for the next daemon, and all would be well.
+    # Or systemd would keep a request that nobody took yet for the next daemon.
     host.guest.run("systemctl stop --job-mode=ignore-dependencies docker.socket")
     prune = host.guest.start("salt-call --local dockerstorage.prune")
     # Stopped first: the prune then waits for an answer, which the kill takes away.
