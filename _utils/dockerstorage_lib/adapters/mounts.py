@@ -7,6 +7,7 @@ killed, and a thin device that was made for one goes with its last user (``dmset
 
 from __future__ import annotations
 
+import contextvars
 import ctypes
 import errno
 import os
@@ -64,7 +65,9 @@ def run_private(function: Callable[[], T], interrupt: Callable[[], object]) -> T
         except BaseException as error:
             failure.append(error)
 
-    thread = threading.Thread(target=work, name="dockerstorage mounts")
+    # What the caller keeps in context variables, to tell of progress say, is there as well.
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(work,), name="dockerstorage mounts")
     thread.start()
     try:
         thread.join()
