@@ -87,12 +87,14 @@ def _race_rows(kind: str) -> list[Row]:
 def _bundle_rows(kind: str) -> list[Row]:
     seen = bundled(kind)
     wall = seen.our_seconds / seen.peer_seconds
+    process = seen.our_process_seconds / seen.peer_seconds
     size = seen.our_bytes / seen.peer_bytes
     times = f"{seen.our_seconds:.1f} s / {seen.peer_seconds:.1f} s"
     sizes = f"{human_bytes(seen.our_bytes)} / {human_bytes(seen.peer_bytes)}"
     peer = "docker save, export | gzip"
     return [
         _row(f"{kind}: export / {peer}: wall", f"{wall:.2f} × ({times})", "≤ 0.5 ×", wall <= 0.5),
+        (f"{kind}: the same with the start of a process", f"{process:.2f} ×", "-", "-"),
         _row(f"{kind}: the same: bytes", f"{size:.2f} × ({sizes})", "≤ 0.7 ×", size <= 0.7),
         _row(f"{kind}: peak memory", f"{seen.peak_mib:.0f} MiB", "< 200 MiB", seen.peak_mib < 200),
     ]
