@@ -13,7 +13,8 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,17 +102,20 @@ def pool_status(name: str, timeout_seconds: float = 20) -> ThinPoolStatus | Fail
 
 def thin_pools() -> tuple[str, ...]:
     """The names of all thin pools, as in /dev/mapper. No pool's disks are touched."""
-    names = []
-    for file in BLOCK_DEVICES.glob("dm-*/dm/name"):
-        try:
-            name = file.read_text().rstrip("\n")
-        except OSError:  # removed meanwhile
-            continue
+    found = []
+    for name in active_names():
         # The table is in memory: only a status may have to wait for the pool.
         table = _table_status(name, _STATUS_TABLE_FLAG)
         if table is not None and table.target == "thin-pool":
-            names.append(name)
-    return tuple(sorted(names))
+            found.append(name)
+    return tuple(sorted(found))
+
+
+def active_names() -> Iterator[str]:
+    """The names of all devices, by the kernel's own list."""
+    for file in BLOCK_DEVICES.glob("dm-*/dm/name"):
+        with suppress(OSError):  # removed meanwhile
+            yield file.read_text().rstrip("\n")
 
 
 def _is_waiting(name: str) -> bool:

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from ..errors import BadInput, CommandFailed, Refused
 from ..gather import Site
-from . import dmsetup, hostfiles, store
+from . import dmioctl, dmsetup, hostfiles, store
 
 T = TypeVar("T")
 
@@ -139,6 +139,8 @@ def _unknown(site: Site) -> Refused:
 def _live(site: Site, hash_: str):  # type: ignore[no-untyped-def]
     """The engine's own mount of a device, wherever it is mounted; None if it is not in use."""
     name = _engine_name(site, hash_)
+    if name not in dmioctl.active_names():
+        return None
     info = dmsetup.devices().get(name)
     if info is None or not info.open_count:
         return None
