@@ -95,11 +95,13 @@ def _container_sizes(
             ("container", one.id): engine.container_size(one.id) or 0 for one in chosen.containers
         }
     pool_map = thintools.read_pool_map(site.pool)
-    block_bytes = pool_map.data_block_sectors * 512
+    # All in one pass: it reads every mapping of the pool.
+    groups = [devices_of(one, (), site.root) for one in chosen.containers]
     return {
-        ("container", one.id): block_bytes
-        * sum(thinmap.freed_blocks(pool_map, [devices_of(one, (), site.root)]))
-        for one in chosen.containers
+        ("container", one.id): blocks * pool_map.data_block_sectors * 512
+        for one, blocks in zip(
+            chosen.containers, thinmap.freed_blocks(pool_map, groups), strict=True
+        )
     }
 
 
