@@ -63,10 +63,10 @@ def refuse_other_owners(documents: Iterable[Document], root: str) -> None:
     An engine with remapped users has its data below ``<uid>.<gid>`` of its data root, and all files
     belong to other users there.
     """
-    here = _remapping(root)
+    here = remapping(root)
     for document in documents:
         path = str(document.get("Mountpoint") or document.get("LogPath") or "")
-        there = _remapping(path)
+        there = remapping(path)
         if path and there != here:
             raise Refused(
                 f"the bundle's engine had users remapped to {there or 'none'}, and this one has "
@@ -75,7 +75,8 @@ def refuse_other_owners(documents: Iterable[Document], root: str) -> None:
             )
 
 
-def _remapping(path: str) -> str:
+def remapping(path: str) -> str:
+    """``uid.gid`` of the containers' root, by a path below the data root; empty if it is root."""
     match = re.search(r"/(\d{4,}\.\d{4,})(?:/volumes/|/containers/|$)", path)
     return match[1] if match else ""
 

@@ -111,6 +111,17 @@ def container_pair(site: Site, container_id: str) -> Iterator[tuple[Path, Path]]
 
 
 @contextmanager
+def layer_pair(site: Site, before: str, now: str) -> Iterator[tuple[Path, Path]]:
+    """The files of two layers that nobody writes to, to compare them; devicemapper only."""
+    rules = ("ro,norecovery", "ro,noload")
+    with (
+        _thin(site, before, rules, POINT.with_name("before")) as old,
+        _thin(site, now, rules) as new,
+    ):
+        yield old / "rootfs", new / "rootfs"
+
+
+@contextmanager
 def container_tree(site: Site, container_id: str, *, write: bool) -> Iterator[LayerTree]:
     """A container's own layer, to write into when it does not run; within ``run_private``.
 

@@ -7,10 +7,9 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast, runtime_checkable
 
 from ..errors import BadInput, Damaged
-from ..sparse import Content
 from ..tree import OPAQUE, Entry, check_path, deleted, is_whiteout, name, parent
 from . import directories
 from .directories import Chain, proc_path, raw
@@ -49,6 +48,14 @@ def restore(
         writing.end()
     finally:
         writing.close()
+
+
+@runtime_checkable
+class InPieces(Protocol):
+    """Content that knows its holes."""
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Offset and data of what is not a hole."""
 
 
 class _Restore:
@@ -230,7 +237,7 @@ def _pieces(content: BinaryIO | None) -> Iterator[tuple[int, bytes]]:
     if content is None:
         return
     inner = cast(object, content)
-    if isinstance(inner, Content):
+    if isinstance(inner, InPieces):
         yield from inner.pieces()
         return
     offset = 0

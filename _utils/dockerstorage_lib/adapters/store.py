@@ -108,12 +108,12 @@ def open_transaction_id(root: str) -> int | None:
 
 def layer_hash(root: str, chain_id: str, driver: str = DRIVER) -> str | None:
     """The device hash of a layer (``cache-id``); for other drivers the name of its directory."""
-    return _text(Path(root, "image", driver, "layerdb", *chain_id.split(":"), "cache-id"))
+    return _text(layer_folder(root, driver, chain_id) / "cache-id")
 
 
 def layer_size(root: str, driver: str, chain_id: str) -> int | None:
     """Bytes of a layer's files as the engine recorded them; None if the layer is not on disk."""
-    size = _text(Path(root, "image", driver, "layerdb", *chain_id.split(":"), "size"))
+    size = _text(layer_folder(root, driver, chain_id) / "size")
     return None if size is None else int(size)
 
 
@@ -127,7 +127,38 @@ def image_config(root: str, driver: str, image_id: str) -> bytes | None:
 
 def tar_split(root: str, driver: str, chain_id: str) -> Path:
     """The file from which a layer's tar stream is put together again."""
-    return Path(root, "image", driver, "layerdb", *chain_id.split(":"), "tar-split.json.gz")
+    return layer_folder(root, driver, chain_id) / "tar-split.json.gz"
+
+
+def layer_folder(root: str, driver: str, chain_id: str) -> Path:
+    """Where the engine keeps what it knows of a layer."""
+    return Path(root, "image", driver, "layerdb", *chain_id.split(":"))
+
+
+def layer_parent(root: str, driver: str, chain_id: str) -> str | None:
+    """Chain id of the layer below; None if it is the lowest."""
+    return _text(layer_folder(root, driver, chain_id) / "parent")
+
+
+def layer_diff_id(root: str, driver: str, chain_id: str) -> str | None:
+    """Digest of a layer's tar stream; None if the layer is not on disk."""
+    return _text(layer_folder(root, driver, chain_id) / "diff")
+
+
+def image_ids(root: str, driver: str) -> list[str]:
+    """Ids of all images, untagged and intermediate ones too."""
+    folder = Path(root, "image", driver, "imagedb", "content", "sha256")
+    return [f"sha256:{path.name}" for path in _files(folder)]
+
+
+def container_parent(root: str, driver: str, container_id: str) -> str | None:
+    """Chain id of the layer that a container lies upon; None for an image without layers."""
+    return _text(mount_folder(root, driver, container_id) / "parent") or None
+
+
+def mount_folder(root: str, driver: str, container_id: str) -> Path:
+    """Where the engine keeps what it knows of a container's layers."""
+    return Path(root, "image", driver, "layerdb", "mounts", container_id)
 
 
 def layers(root: str) -> dict[str, str]:
@@ -142,14 +173,14 @@ def layers(root: str) -> dict[str, str]:
 
 def container_hashes(root: str, container_id: str, driver: str = DRIVER) -> tuple[str, ...]:
     """Device hashes of a container: its RW layer, then its init layer."""
-    folder = Path(root, "image", driver, "layerdb", "mounts", container_id)
+    folder = mount_folder(root, driver, container_id)
     found = (_text(folder / "mount-id"), _text(folder / "init-id"))
     return tuple(hash_ for hash_ in found if hash_)
 
 
-def containers(root: str) -> list[str]:
+def containers(root: str, driver: str = DRIVER) -> list[str]:
     """Ids of the containers that have layers in the store."""
-    return [p.name for p in _files(Path(root, "image", DRIVER, "layerdb", "mounts"))]
+    return [p.name for p in _files(Path(root, "image", driver, "layerdb", "mounts"))]
 
 
 def hidden_store(root: str, driver: str) -> HiddenStore | None:

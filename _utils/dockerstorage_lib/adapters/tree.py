@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,7 @@ def walk(
     cross_mounts: bool = False,
     on_left_out: OnLeftOut | None = None,
     base: Base | None = None,
+    only: Mapping[str, Collection[str]] | None = None,
     on_seen: OnSeen | None = None,
 ) -> Iterator[Entry]:
     """Everything in a directory, itself first, in ``tree.order``.
@@ -55,7 +56,8 @@ def walk(
     cannot be told; None if names are just names. ``skip`` holds paths that are left out with all
     that is in them, ``without_xattrs`` prefixes. ``on_left_out(path, why)`` hears of sockets, of
     what is mounted in the tree, of what vanished, and of what cannot be told. With ``base`` only
-    what is not as it was there, the directories above it, and what is gone. ``on_seen(path, stat)``
+    what is not as it was there, the directories above it, and what is gone. ``only`` has the names
+    to take of each directory's path, those of deletions too. ``on_seen(path, stat)``
     hears of what entries are made from, None for a deletion. Raises Refused if an upper directory
     does not hold all that it shows, or the tree is too deep.
     """
@@ -66,6 +68,7 @@ def walk(
         cross_mounts,
         on_left_out or (lambda path, why: None),
         base,
+        only,
         on_seen or (lambda path, seen: None),
     )
     yield from _Walk(root, rules).run()
@@ -79,6 +82,7 @@ class _Rules:
     cross_mounts: bool
     left_out: OnLeftOut
     base: Base | None
+    only: Mapping[str, Collection[str]] | None
     seen: OnSeen
 
 
@@ -126,6 +130,8 @@ class _Walk:
 
     def _names(self, path: str) -> Iterator[str]:
         """The names in the directory at the chain's end, in order; whiteouts where they sort."""
+        if self._rules.only is not None:
+            return _sorted(self._rules.only.get(path, ()))
         folder = self._chain.last
         names = [text(os.fsencode(one)) for one in os.listdir(folder)]  # noqa: PTH208
         if self._rules.whiteouts is not None:
@@ -137,7 +143,7 @@ class _Walk:
                 names.append(OPAQUE)
         elif self._rules.base is not None:
             names += [WHITEOUT + one for one in self._rules.base.gone(path, set(names))]
-        return iter(sorted(names, key=lambda one: "" if one == OPAQUE else one))
+        return _sorted(names)
 
     def _can_be_told(self, path: str, name: str) -> bool:
         if not name.startswith(WHITEOUT):
@@ -249,6 +255,10 @@ def _ignored(number: int) -> Iterator[None]:
     except OSError as error:
         if error.errno != number:
             raise
+
+
+def _sorted(names: Iterable[str]) -> Iterator[str]:
+    return iter(sorted(names, key=lambda one: "" if one == OPAQUE else one))
 
 
 def _deletions(folder: int) -> Iterator[str]:
