@@ -1,4 +1,5 @@
-"""Device mapper, asked without a program: the beacon's look, and that before each removal.
+"""Device mapper, asked without a program: the beacon's look, and that before each removal; and
+devices that are there for a moment, to read a layer.
 
 A ``dmsetup status`` costs a process; the same question put to the kernel by ioctl a small part of
 it (``linux/dm-ioctl.h``, whose version 4 has been the interface since Linux 2.6). All other work
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..devmapper import FailedTarget, ThinPoolStatus, parse_status
-from ..errors import Incoherent, Refused
+from ..errors import CommandFailed, Incoherent, Refused
 
 CONTROL = "/dev/mapper/control"
 BLOCK_DEVICES = Path("/sys/block")
@@ -35,8 +36,14 @@ _BUFFER_BYTES = 1024
 _STATUS_TABLE_FLAG = 1 << 4
 # Without this a status commits the pool's metadata, and blocks when that cannot be done.
 _NOFLUSH_FLAG = 1 << 11
-# _IOWR(0xfd, DM_TABLE_STATUS_CMD, struct dm_ioctl), as most architectures make it up.
-_TABLE_STATUS = 3 << 30 | _HEADER.size << 16 | 0xFD << 8 | 12
+_READ_ONLY_FLAG = 1
+_DEFERRED_REMOVE_FLAG = 1 << 17
+# What udev's rules are to leave alone: all. Nobody but us is to open, or even to scan, the device.
+_QUIET = 0x5F << 16
+# _IOWR(0xfd, DM_..._CMD, struct dm_ioctl), as most architectures make it up.
+_DEV_CREATE, _DEV_REMOVE, _DEV_SUSPEND, _TABLE_LOAD, _TABLE_STATUS = (
+    3 << 30 | _HEADER.size << 16 | 0xFD << 8 | number for number in (3, 4, 6, 9, 12)
+)
 
 _ABSENT = (errno.ENXIO, errno.ENOENT, errno.ENODEV)
 
@@ -116,6 +123,52 @@ def active_names() -> Iterator[str]:
     for file in BLOCK_DEVICES.glob("dm-*/dm/name"):
         with suppress(OSError):  # removed meanwhile
             yield file.read_text().rstrip("\n")
+
+
+def create_hidden(name: str, target: str, sectors: int, parameters: str) -> str:
+    """Make a read-only device of one target that udev takes no notice of; its node in /dev.
+
+    The node is devtmpfs's own: there is no name below /dev/mapper. Raises CommandFailed.
+    """
+    table = _TARGET.pack(0, sectors, 0, 0, target.encode()) + parameters.encode() + b"\0"
+    table += b"\0" * (-len(table) % 8)
+    minor = _minor(_command(_DEV_CREATE, name))
+    try:
+        _command(_TABLE_LOAD, name, _READ_ONLY_FLAG, table)
+        _command(_DEV_SUSPEND, name, _READ_ONLY_FLAG, event_number=_QUIET)  # without its flag: go
+    except CommandFailed:
+        remove_hidden(name)
+        raise
+    return f"/dev/dm-{minor}"
+
+
+def remove_hidden(name: str) -> None:
+    """Remove such a device as soon as its last user closes it; raises CommandFailed."""
+    _command(_DEV_REMOVE, name, _DEFERRED_REMOVE_FLAG, event_number=_QUIET)
+
+
+def _command(
+    command: int, name: str, flags: int = 0, table: bytes = b"", event_number: int = 0
+) -> bytes:
+    """What the kernel answers; raises CommandFailed."""
+    size = _HEADER.size + len(table)
+    count = 1 if table else 0
+    header = (4, 0, 0, size, _HEADER.size, count, 0, flags, event_number, 0, 0, name.encode(), b"")
+    buffer = bytearray(_HEADER.pack(*header) + table)
+    control = os.open(CONTROL, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fcntl.ioctl(control, command, buffer)
+    except OSError as error:
+        words = ["ioctl", CONTROL, str(command & 0xFF), name]
+        raise CommandFailed(words, error.errno, str(error.strerror)) from None
+    finally:
+        os.close(control)
+    return bytes(buffer)
+
+
+def _minor(answer: bytes) -> int:
+    device: int = _HEADER.unpack_from(answer)[10]
+    return device & 0xFF | device >> 12 & 0xFFF00
 
 
 def _is_waiting(name: str) -> bool:

@@ -77,9 +77,9 @@ def message(name: str, sector: int, text: str) -> str:
     return _dmsetup("message", name, str(sector), text).strip()
 
 
-def create(name: str, table: str, read_only: bool) -> None:
+def create(name: str, table: str) -> None:
     """Make a device of a table; raises CommandFailed."""
-    _dmsetup("create", name, *(["--readonly"] if read_only else []), "--table", table)
+    _dmsetup("create", name, "--table", table)
 
 
 def remove(name: str) -> None:

@@ -183,7 +183,8 @@ def _writable(site: Site, hash_: str) -> Iterator[Path]:
     name = _engine_name(site, hash_)
     made = name not in dmsetup.devices()
     if made:
-        dmsetup.create(name, _table(site, hash_), read_only=False)
+        sectors, parameters = _target(site, hash_)
+        dmsetup.create(name, f"0 {sectors} thin {parameters}")
     try:
         device = f"/dev/mapper/{name}"
         kind = file_system(device)
@@ -207,9 +208,8 @@ def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT)
     """A thin device that nobody has active, mounted read-only; options: for XFS and for ext4."""
     # A name of its own: the engine may activate the device beside it.
     name = f"dockerstorage-{secrets.token_hex(8)}"
-    dmsetup.create(name, _table(site, hash_), read_only=True)
+    device = dmioctl.create_hidden(name, "thin", *_target(site, hash_))
     try:
-        device = f"/dev/mapper/{name}"
         point.mkdir(parents=True, exist_ok=True)
         kind = file_system(device)
         words = (options[0] + ",nouuid") if kind == "xfs" else options[1]
@@ -221,18 +221,19 @@ def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT)
             raise Refused(f"the file system of device {hash_}: {error.strerror}") from None
     finally:
         # It goes with the mount, whatever becomes of this process.
-        dmsetup.remove_later(name)
+        dmioctl.remove_hidden(name)
     try:
         yield point
     finally:
         _umount(point)
 
 
-def _table(site: Site, hash_: str) -> str:
+def _target(site: Site, hash_: str) -> tuple[int, str]:
+    """Sectors and parameters of a thin device."""
     record = store.device_record(site.root, hash_)
     if record is None:
         raise BadInput(f"the store has no device {hash_}")
-    return f"0 {record.size_bytes // 512} thin /dev/mapper/{site.pool} {record.device_id}"
+    return record.size_bytes // 512, f"/dev/mapper/{site.pool} {record.device_id}"
 
 
 def file_system(device: str) -> str:
