@@ -32,7 +32,39 @@ _GLOBAL = "pax_global_header"
 
 
 class Graft:
-    """Makes the store below a folder; runs within ``run_private``."""
+    """Makes the store in a folder."""
+
+    def __init__(self, folder: Path, job: Job) -> None:
+        self._folder, self._job = folder, job
+
+    def stage(self, site: Site) -> None:
+        """All image layers and what containers begin with, as of now.
+
+        May run while the engine serves, and again. Raises Damaged for a layer that lost its
+        content.
+        """
+        self._run(site, lambda work: work.stage())
+
+    def finish(self, site: Site) -> None:
+        """The rest, from a store that nobody uses any more; may be called again."""
+
+        def all_that_is_left(work: _Work) -> None:
+            work.stage()
+            work.containers()
+            work.records()
+
+        self._run(site, all_that_is_left)
+
+    def clear(self) -> None:
+        """Nothing of it runs."""
+
+    def _run(self, site: Site, act: Callable[[_Work], None]) -> None:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        mounts.run_private(lambda: act(_Work(site, self._folder, self._job)), self._job.cancel)
+
+
+class _Work:
+    """Runs within ``run_private``."""
 
     def __init__(self, site: Site, folder: Path, job: Job) -> None:
         self._site, self._job = site, job
@@ -40,10 +72,7 @@ class Graft:
         self._store = OverlayStore(folder, (owner[0], owner[1]))
 
     def stage(self) -> None:
-        """All image layers and what containers begin with, as of now; what is gone goes here too.
-
-        May run while the engine serves. Raises Damaged for a layer that lost its content.
-        """
+        """All image layers and what containers begin with; what is gone from there goes here."""
         wanted = self._chains()
         self._drop_others(set(wanted))
         for chain in wanted:

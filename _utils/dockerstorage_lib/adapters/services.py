@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import CommandFailed
 from . import processes, shell
+from .durable import sync_folder, write_file
 
 TIMEOUT_SECONDS = 30
 #: The socket first: while it is there, a client's call starts the daemon again.
 UNITS = ("docker.socket", "docker.service")
 PID_FILE = Path("/run/docker.pid")
+#: A file below each unit's drop-ins, which says that the unit is not to start while it is there.
+BLOCK = "/etc/systemd/system/{unit}.d/dockerstorage-migration.conf"
+BLOCK_TEXT = """# dockerstorage moves the store of this engine to another storage driver. Until that is over the
+# engine must not start, not even after a boot: see 'salt-call dockerstorage.migration'.
+[Unit]
+ConditionPathExists=!{path}
+"""
 
 
 def daemon() -> processes.Process | None:
@@ -32,6 +41,39 @@ def start() -> None:
     # never failed may be unknown to it by then.
     shell.run(["systemctl", "reset-failed", *units], TIMEOUT_SECONDS)
     _systemctl("start", "--no-block", *units)
+
+
+def block() -> None:
+    """Keep socket and daemon from starting, over boots too, until ``unblock``."""
+    for unit in _loaded():
+        path = Path(BLOCK.format(unit=unit))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, BLOCK_TEXT.format(path=path).encode(), 0o644)
+    _systemctl("daemon-reload")
+
+
+def unblock() -> None:
+    """Allow it again."""
+    paths = [Path(BLOCK.format(unit=unit)) for unit in UNITS]
+    for path in paths:
+        if path.exists():
+            path.unlink()
+            sync_folder(path.parent)
+            with suppress(OSError):
+                path.parent.rmdir()  # unless there are others
+    _systemctl("daemon-reload")
+
+
+def is_failed() -> bool:
+    """Whether systemd has given the daemon up."""
+    return _property("docker.service", "ActiveState") == "failed"
+
+
+def log_tail(lines: int = 15) -> str:
+    """The end of the daemon's log; empty where there is no journal."""
+    argv = ["journalctl", "-q", "-u", "docker.service", "--no-pager", "-o", "cat", f"-n{lines}"]
+    done = shell.run(argv, TIMEOUT_SECONDS)
+    return done.stdout.strip() if done.status == 0 else ""
 
 
 def _loaded() -> list[str]:

@@ -1,0 +1,223 @@
+"""Move a host's containers and images to another storage driver; go on with it, or go back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+from . import lock, migration, migration_compare, placement, summary
+from .adapters.engine_import import ImportEngine
+from .adapters.migration_journal import Journal
+from .errors import DockerstorageError, EngineUnreachable, Interrupted, Refused
+from .graft import Graft
+from .jobs import Job
+from .migrate_steps import BEFORE, Builder, Steps, objects
+from .migration import STEPS, Plan, Progress
+
+Connect = Callable[[], ImportEngine]
+
+#: What must not run at the same time.
+LOCKS = ("migrate", "prune", "import", "recover")
+
+
+def run(plan: Plan, connect: Connect, job: Job) -> dict[str, Any]:
+    """A new migration, to its end or back; raises Refused if it came to nothing."""
+    journal = Journal()
+    with _alone():
+        journal.begin(plan)
+        return _forward(plan, journal, connect, job)
+
+
+def resume(connect: Connect, job: Job) -> dict[str, Any]:
+    """Go on with a migration that was cut, in the direction that it had."""
+    journal = Journal()
+    with _alone():
+        progress = _unfinished(journal)
+        if progress.rolling_back:
+            return _backward(progress.plan, journal, connect, job, keep_new=False)
+        return _forward(progress.plan, journal, connect, job)
+
+
+def roll_back(connect: Connect, job: Job, force: bool) -> dict[str, Any]:
+    """Go back to the old store; raises Refused where that would lose sight of new objects."""
+    journal = Journal()
+    with _alone():
+        progress = journal.read()
+        if progress is None:
+            raise Refused("there is no migration that could be rolled back")
+        if progress.outcome in (migration.ABANDONED, migration.ROLLED_BACK):
+            raise Refused("the migration is rolled back already")
+        new = _news(progress, journal, connect)
+        if new and not force:
+            raise Refused(
+                f"{len(new)} objects came to exist since the switch, and the old store does not "
+                f"have them: {_listed(new)}. They and what containers wrote since would be out of "
+                "sight: export what matters (dockerstorage.export), then say force=True"
+            )
+        journal.add(rollback="", facts={"new": new})
+        keep = "start" in progress.begun
+        return _backward(progress.plan, journal, connect, job, keep)
+
+
+def status() -> dict[str, Any] | None:
+    """Where the migration of this host stands; None if there is none."""
+    progress = Journal().read()
+    return None if progress is None else as_dict(progress)
+
+
+def _alone() -> ExitStack:
+    """Nothing else changes the store meanwhile; raises Refused, naming who does."""
+    stack = ExitStack()
+    try:
+        for name in LOCKS:
+            stack.enter_context(lock.held(name))
+    except BaseException:
+        stack.close()
+        raise
+    return stack
+
+
+def _unfinished(journal: Journal) -> Progress:
+    progress = journal.read()
+    if progress is None:
+        raise Refused("there is no migration that could go on")
+    if progress.outcome is not None:
+        raise Refused(f"the migration is over: {progress.outcome}. See dockerstorage.migration")
+    return progress
+
+
+def _forward(plan: Plan, journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:
+    steps = Steps(plan, journal, _builder(plan, job), connect, job)
+    progress = journal.read()
+    assert progress is not None
+    for name in STEPS:
+        if name in progress.done:
+            continue
+        job.turn_to(name)
+        journal.add(begin=name)
+        started = time.monotonic()
+        try:
+            facts = steps.do(name)
+        except Interrupted:
+            raise  # somebody wants it to end, and will say how it goes on
+        except (DockerstorageError, OSError) as error:
+            return _give_up(plan, journal, connect, job, name, error)
+        seconds = round(time.monotonic() - started, 2)
+        journal.add(end=name, facts={**facts, f"{name}_seconds": seconds})
+    journal.add(outcome=migration.SWITCHED)
+    return _result(journal)
+
+
+def _give_up(
+    plan: Plan, journal: Journal, connect: Connect, job: Job, step: str, error: Exception
+) -> dict[str, Any]:
+    """A step failed: back to the old store, by itself."""
+    why = f"{step}: {error}"
+    journal.add(rollback=why)
+    # What ran for a moment on the new store is kept, in case that it wrote something.
+    result = _backward(plan, journal, connect, job, keep_new=step == "verify")
+    raise Refused(
+        f"the migration was rolled back, since a step failed: {why}. The host is as it was, with "
+        f"{plan.source}" + "".join(f"; {line}" for line in result["not_running"])
+    ) from None
+
+
+def _backward(
+    plan: Plan, journal: Journal, connect: Connect, job: Job, keep_new: bool
+) -> dict[str, Any]:
+    job.turn_to("rolling back")
+    steps = Steps(plan, journal, _builder(plan, job), connect, job)
+    try:
+        failed = steps.roll_back(keep_new)
+    except (DockerstorageError, OSError) as error:
+        raise Refused(
+            f"the way back to {plan.source} is not complete: {error}. Mend that, then run "
+            "dockerstorage.migrate rollback=True again. Nothing of the old store was changed"
+        ) from None
+    outcome = migration.ABANDONED if keep_new else migration.ROLLED_BACK
+    journal.add(outcome=outcome, facts={"not_running": failed, "running_at": time.time()})
+    result = _result(journal)
+    if not keep_new:
+        journal.close(plan.id)
+    return result
+
+
+def _builder(plan: Plan, job: Job) -> Builder:
+    return Graft(placement.stage_folder(plan.root), job)
+
+
+def _news(progress: Progress, journal: Journal, connect: Connect) -> list[dict[str, str]]:
+    """What the new store has and the old one has not; nothing if the engine never served it."""
+    if "start" not in progress.begun:
+        return []
+    try:
+        now = objects(connect())
+    except EngineUnreachable:
+        return []
+    return migration_compare.new_objects(journal.kept(BEFORE), now)
+
+
+def _listed(new: list[dict[str, str]]) -> str:
+    names = [f"{one['kind']} {one['name']}" for one in new]
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def _result(journal: Journal) -> dict[str, Any]:
+    progress = journal.read()
+    assert progress is not None
+    return as_dict(progress)
+
+
+def as_dict(progress: Progress) -> dict[str, Any]:
+    """A migration as plain values."""
+    plan, facts = progress.plan, progress.facts
+    stopped, running = facts.get("stopped_at"), facts.get("running_at")
+    found = {
+        "id": plan.id,
+        "from": plan.source,
+        "to": plan.target,
+        "method": plan.method,
+        "data_root": plan.root,
+        "began_at": plan.created_at,
+        "outcome": progress.outcome,
+        "rolling_back": progress.rolling_back and progress.outcome is None,
+        "failure": progress.failure,
+        "steps": [
+            {
+                "step": name,
+                "what": what,
+                "state": _state(name, progress),
+                "seconds": facts.get(f"{name}_seconds"),
+            }
+            for name, what in STEPS.items()
+        ],
+        "downtime_seconds": round(running - stopped, 1) if stopped and running else None,
+        "new_objects": facts.get("new", []),
+        "not_running": facts.get("not_running", []),
+        "next": _next(progress),
+    }
+    return {**found, "summary": summary.migration_lines(found)}
+
+
+def _state(name: str, progress: Progress) -> str:
+    if name in progress.done:
+        return "done"
+    return "begun" if name in progress.begun else "to do"
+
+
+def _next(progress: Progress) -> list[str]:
+    """What can be done now."""
+    if progress.outcome == migration.SWITCHED:
+        return [
+            "dockerstorage.commit (removes the old store, when all is well)",
+            "dockerstorage.migrate rollback=True (goes back to it)",
+        ]
+    if progress.outcome == migration.ABANDONED:
+        return ["dockerstorage.commit (removes the store that was given up)"]
+    if progress.outcome is not None:
+        return []
+    if progress.rolling_back:
+        return ["dockerstorage.migrate rollback=True"]
+    return ["dockerstorage.migrate resume=True", "dockerstorage.migrate rollback=True"]

@@ -1,0 +1,279 @@
+"""The steps of a migration: each does its work, and undoes it, by looking at what is there.
+
+None remembers anything but what the journal says, so each may be repeated, in another process and
+after a boot.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from . import driverchange, migration_compare, placement
+from .adapters import (
+    configfiles,
+    container_files,
+    dmsetup,
+    hostfiles,
+    loop_pool,
+    processes,
+    services,
+    shell,
+    store,
+)
+from .adapters.engine_import import ImportEngine
+from .adapters.migration_journal import Journal
+from .errors import CommandFailed, DockerstorageError, EngineUnreachable, Incoherent
+from .gather import Site
+from .jobs import Job
+from .migration import Plan
+
+#: How long the daemon may take to end once its containers have had their time, and to answer.
+END_SECONDS, ANSWER_SECONDS = 60, 90
+#: How long an engine that answers may take to start what its restart policies say.
+RESTART_SECONDS = 15
+BEFORE = "before.json"
+
+
+class Builder(Protocol):
+    """Makes the new store in the migration's folder."""
+
+    def stage(self, site: Site) -> None:
+        """What can be made while the engine serves; may be called again."""
+
+    def finish(self, site: Site) -> None:
+        """The rest, from a store that nobody uses any more; may be called again."""
+
+    def clear(self) -> None:
+        """End what it keeps running."""
+
+
+class Steps:
+    """The steps of one migration. connect opens the host's engine."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        journal: Journal,
+        builder: Builder,
+        connect: Callable[[], ImportEngine],
+        job: Job,
+    ) -> None:
+        self._plan, self._journal, self._builder = plan, journal, builder
+        self._connect, self._job = connect, job
+        self._change = driverchange.from_dict(plan.change)
+
+    def do(self, name: str) -> dict[str, Any]:
+        """Take a step; what it found out."""
+        found: dict[str, Any] | None = getattr(self, f"_{name}")()
+        return found or {}
+
+    # -- forward
+
+    def _stage(self) -> None:
+        self._builder.stage(self._site())
+
+    def _stop(self) -> dict[str, Any]:
+        if self._journal.kept(BEFORE) is None:
+            self._journal.keep(BEFORE, objects(self._connect()))
+        services.block()
+        stopped_at = time.time()
+        self._end_engine()
+        return {"stopped_at": stopped_at, "there": self._there()}
+
+    def _graft(self) -> None:
+        with loop_pool.readable(self._site(), self._plan.loop_block_sectors) as site:
+            self._builder.finish(site)
+
+    def _place(self) -> None:
+        placement.do(self._plan)
+
+    def _mark(self) -> None:
+        for one in container_files.read_all(self._plan.root):
+            if one.driver == self._plan.source:
+                container_files.set_driver(self._plan.root, one.id, self._plan.target)
+
+    def _configure(self) -> None:
+        configfiles.apply(self._change, self._journal.folder / "configuration")
+
+    def _start(self) -> None:
+        self._start_engine(self._plan.target)
+
+    def _verify(self) -> dict[str, Any]:
+        before = self._before()
+        progress = self._journal.read()
+        there: Mapping[str, list[str]] = progress.facts.get("there", {}) if progress else {}
+        engine = self._connect()
+        found = migration_compare.differences(before, objects(engine), there)
+        if found:
+            raise Incoherent("the engine's objects", "as before", "; ".join(found))
+        failed = self._run_again(engine, before)
+        if failed:
+            raise Incoherent("containers that ran", "started again", ", ".join(failed))
+        return {"running_at": time.time()}
+
+    # -- backward
+
+    def roll_back(self, keep_new: bool) -> list[str]:
+        """Give the host its old store back, from wherever the migration was.
+
+        Returns the containers that ran before and cannot be started.
+        """
+        failed: list[str] = []
+        progress = self._journal.read()
+        assert progress is not None
+        self._builder.clear()
+        if progress.downtime_began:
+            services.block()
+            self._end_engine()
+            configfiles.undo(self._change)
+            self._unmark()
+            placement.undo(self._plan)
+            self._start_engine(self._plan.source)
+            failed = self._run_again(self._connect(), self._before())
+        if not keep_new:
+            remove_stage(self._plan)
+        return failed
+
+    def _unmark(self) -> None:
+        """Containers of the old store go back to its driver; those made since stay as they are."""
+        known = set(self._containers_of_old_store())
+        for one in container_files.read_all(self._plan.root):
+            if one.id in known:
+                container_files.set_driver(self._plan.root, one.id, self._plan.source)
+
+    def _containers_of_old_store(self) -> list[str]:
+        plan = self._plan
+        aside = placement.stage_folder(plan.root) / "aside"
+        moved = (aside / "image" / plan.source).exists()
+        return store.containers(str(aside if moved else plan.root), plan.source)
+
+    # -- the engine
+
+    def _site(self) -> Site:
+        return Site(self._plan.root, self._plan.source, self._plan.pool)
+
+    def _before(self) -> dict[str, Any]:
+        found: dict[str, Any] | None = self._journal.kept(BEFORE)
+        return found or {kind: {} for kind in migration_compare.KINDS}
+
+    def _there(self) -> dict[str, list[str]]:
+        """What the stopped engine still has: some objects end with it, as containers of --rm."""
+        root, driver = self._plan.root, self._plan.source
+        return {
+            "images": store.image_ids(root, driver),
+            "containers": [one.id for one in container_files.read_all(root)],
+        }
+
+    def _end_engine(self) -> None:
+        """No daemon, no container and no mount of the store is left; raises Incoherent."""
+        daemon = services.daemon()
+        services.stop()
+        if daemon is not None:
+            patience = max(
+                (one.stop_seconds for one in container_files.read_all(self._plan.root)), default=0
+            )
+            if processes.wait([daemon], END_SECONDS + min(patience, END_SECONDS)):
+                raise Incoherent("the engine", "ended", f"process {daemon.pid} is still there")
+        container_files.end_survivors(self._plan.root)
+        for driver in (self._plan.source, self._plan.target):
+            unmount_below(f"{self._plan.root}/{driver}")
+        self._remove_devices()
+
+    def _remove_devices(self) -> None:
+        """Thin devices that a daemon left active, the pool's own aside."""
+        middle = hostfiles.device_and_inode(f"{self._plan.root}/{store.DRIVER}")
+        for name in dmsetup.devices():
+            if name.startswith(f"docker-{middle}-") and name != self._plan.pool:
+                try:
+                    dmsetup.remove(name)
+                except CommandFailed as error:
+                    raise Incoherent(f"device {name}", "unused", error.stderr) from None
+
+    def _start_engine(self, driver: str) -> None:
+        services.unblock()
+        services.start()
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                info = self._connect().info()
+                break
+            except EngineUnreachable as error:
+                if services.is_failed() or time.monotonic() > deadline:
+                    raise Incoherent(
+                        "the engine", "started", f"{error}. Its log ends: {services.log_tail()}"
+                    ) from None
+            time.sleep(0.2)
+        if info["Driver"] != driver:
+            raise Incoherent("the engine's storage driver", driver, info["Driver"])
+
+    def _run_again(self, engine: ImportEngine, before: Mapping[str, Any]) -> list[str]:
+        """Start what ran and no restart policy has started; what cannot be, and why."""
+        failed = []
+        for id_ in migration_compare.ran(before):
+            old = before["containers"][id_]
+            self._job.turn_to(f"starting container {old['Name'].lstrip('/')}")
+            try:
+                if not _is_started(engine, id_, old):
+                    engine.start(id_)
+                if old["State"]["Paused"]:
+                    engine.pause(id_)
+            except DockerstorageError as error:
+                failed.append(f"{old['Name'].lstrip('/')} ({error})")
+        return failed
+
+
+def _is_started(engine: ImportEngine, id_: str, old: Mapping[str, Any]) -> bool:
+    """Whether the engine has started a container by itself; waits where it is about to."""
+    policy = ((old.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "no"
+    deadline = time.monotonic() + (RESTART_SECONDS if policy != "no" else 0)
+    while True:
+        now = engine.document("container", id_)
+        if now is None:
+            return True  # it went with its end
+        state = now["State"]
+        if state["Running"] or state["StartedAt"] > old["State"]["StartedAt"]:
+            return True
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(0.2)
+
+
+def objects(engine: ImportEngine) -> dict[str, dict[str, Any]]:
+    """Documents of all that the engine has, by kind and id."""
+    ids = {
+        "image": [one["Id"] for one in engine.images()],
+        "container": [one.id for one in engine.containers()],
+        "volume": [one.name for one in engine.volumes()],
+        "network": [one.id for one in engine.networks()],
+    }
+    return {
+        f"{kind}s": {
+            id_: found
+            for id_ in dict.fromkeys(known)
+            if (found := engine.document(kind, id_)) is not None
+        }
+        for kind, known in ids.items()
+    }
+
+
+def unmount_below(folder: str) -> None:
+    """Unmount what an ended daemon left mounted below a folder; raises CommandFailed."""
+    rows = hostfiles.parse_mountinfo((processes.PROC / "self/mountinfo").read_text())
+    for _, point in reversed(rows):
+        if point.startswith(f"{folder}/"):
+            argv = ["umount", point]
+            done = shell.run(argv)
+            if done.status != 0:
+                raise CommandFailed(argv, done.status, done.stderr)
+
+
+def remove_stage(plan: Plan) -> None:
+    """Remove the migration's folder, unless parts of the old store lie in it."""
+    folder = placement.stage_folder(plan.root)
+    if (folder / "aside" / plan.source).exists():
+        raise Incoherent(str(folder), "no part of the old store", "its parts")
+    if folder.exists():
+        shutil.rmtree(folder)
