@@ -153,3 +153,8 @@ def _others(configuration: Configuration) -> list[tuple[str, str, str]]:
         if name not in used and name != DRIVER_VARIABLE
     ]
     return settings + [row for row in variables if row[1]]
+
+
+def planned(configuration: Configuration, change: Change) -> tuple[str, ...]:
+    """The command line that dockerd will be started with."""
+    return tuple(word.value for word in changed(configuration, change).command)

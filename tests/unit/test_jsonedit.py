@@ -28,11 +28,14 @@ def test_a_value_is_replaced_and_the_rest_stays():
 
 def test_a_key_goes_with_its_comma():
     after = change(FILE, "f", {"storage-driver": None, "storage-opts": None})
-    assert after == """{
+    assert (
+        after
+        == """{
   "log-opts": {"max-size": "10m",   "max-file": "3"},
   "live-restore":true
 }
 """
+    )
 
 
 def test_the_first_and_the_last_go():
@@ -86,7 +89,7 @@ VALUES = st.recursive(
 
 @given(
     st.dictionaries(KEYS, VALUES, max_size=5),
-    st.dictionaries(KEYS, st.none() | st.text(max_size=3) | st.lists(st.text(max_size=2)), max_size=3),
+    st.dictionaries(KEYS, st.none() | st.text(max_size=3) | st.lists(st.text(max_size=2))),
     st.sampled_from([None, 1, 4, "\t"]),
 )  # fmt: skip
 def test_any_file_is_changed_to_just_what_was_wanted(found, values, indent):

@@ -58,7 +58,10 @@ def test_variables_of_a_unit():
         ("[Service]\nExecStart=", [("Service", "ExecStart", "")]),
         ("[Service]\nExecStart=\\\n", [("Service", "ExecStart", "")]),
         ("[Service]\r\nExecStart=/a \\\r\n  -b\r\n", [("Service", "ExecStart", "/a    -b")]),
-        ("[Service]\nExecStart=/a \\\n\nX=y", [("Service", "ExecStart", "/a"), ("Service", "X", "y")]),
+        (
+            "[Service]\nExecStart=/a \\\n\nX=y",
+            [("Service", "ExecStart", "/a"), ("Service", "X", "y")],
+        ),
         ("\\\n", []),
     ],
 )  # fmt: skip
