@@ -103,8 +103,11 @@ def report():
     ``unseen`` what could not be looked at.
 
     Returns a dict: ``engine`` (running, version, driver, data_root), ``pool`` (None without a
-    thin pool; sizes in bytes), ``counts``, ``hidden_store``, ``warnings`` (each with ``code``,
-    ``text``, ``remedy``), ``unseen`` (each with ``what``, ``why``), ``summary`` (lines to read).
+    thin pool; sizes in bytes), ``counts``, ``configuration`` (the ``driver`` that counts, None if
+    the engine chooses; its ``options``; the ``file`` and what in it ``says`` so: a key, a variable
+    or ExecStart; ``unresolved``: what could not be understood), ``hidden_store``, ``warnings``
+    (each with ``code``, ``text``, ``remedy``; conflicts of the configuration among them),
+    ``unseen`` (each with ``what``, ``why``), ``summary`` (lines to read).
 
     CLI Example:
 

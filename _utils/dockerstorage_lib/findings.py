@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from .devmapper import ThinPoolStatus
+from .driverconflicts import find_conflicts
 from .gather import driver_status
 from .levels import level
 from .poolview import Pool
@@ -57,6 +58,9 @@ def find_all(sight: Sight) -> list[Finding]:
     if sight.pool is not None:
         found += _health(sight.pool)
     found += _engine(sight)
+    if sight.configuration is not None:
+        running = sight.site.driver if sight.info is not None else ""
+        found += [Finding(*astuple(one)) for one in find_conflicts(sight.configuration, running)]
     if sight.pool is not None:
         found += _setup(sight.pool)
         found += _driver_options(driver_status(sight.info or {}))

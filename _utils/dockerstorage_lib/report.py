@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from . import findings, poolview
-from .adapters import hostfiles, store
+from .adapters import configfiles, hostfiles, store
 from .adapters.engine import Engine
+from .driversettings import DRIVER, Configuration
 from .errors import DockerstorageError
 from .gather import Site, read_site
 from .poolview import Pool
@@ -24,6 +26,7 @@ class Sight:
     pool: Pool | None = None
     counts: dict[str, int] = field(default_factory=dict)
     hidden: store.HiddenStore | None = None
+    configuration: Configuration | None = None
     unseen: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -40,8 +43,14 @@ def look(connect: Callable[[], Engine], data_root: str | None = None) -> Sight:
         counts = _counts(engine, info)
     except DockerstorageError as error:
         unseen.append(("engine", str(error)))
-    site = read_site(info) if info else site_without_engine(data_root, unseen)
-    sight = Sight(site, info, counts=counts or {}, unseen=unseen)
+    configuration = None
+    try:
+        configuration = configfiles.read()
+    except DockerstorageError as error:
+        unseen.append(("engine configuration", str(error)))
+    driver = (configuration.driver if configuration else None) or ""
+    site = read_site(info) if info else site_without_engine(data_root, driver, unseen)
+    sight = Sight(site, info, counts=counts or {}, unseen=unseen, configuration=configuration)
     try:
         sight.hidden = store.hidden_store(site.root, site.driver)
         sight.pool = poolview.read_pool(site, unseen)
@@ -60,18 +69,20 @@ def _counts(engine: Engine, info: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def site_without_engine(data_root: str | None, unseen: list[tuple[str, str]]) -> Site:
-    """Where a silent engine's data is, from its configuration and from what lies there."""
+def site_without_engine(data_root: str | None, driver: str, unseen: list[tuple[str, str]]) -> Site:
+    """Where a silent engine's data is, from its configuration and from what lies there.
+
+    driver is the configured one, empty if there is none.
+    """
     config: Mapping[str, Any] = {}
-    try:
+    # What is wrong with the file is a finding of its own.
+    with contextlib.suppress(DockerstorageError):
         config = hostfiles.daemon_config()
-    except DockerstorageError as error:
-        unseen.append(("engine configuration", str(error)))
     root = poolview.configured_root(data_root, config, hostfiles.engine_flags())
     if not Path(root).is_dir():
         unseen.append(("data root", f"there is no directory {root}"))
         return Site(root, "", None)
-    driver = config.get("storage-driver") or store.latest_driver(root)
+    driver = driver or store.latest_driver(root)
     if driver != store.DRIVER:
         return Site(root, driver, None)
     try:
@@ -90,6 +101,20 @@ def site_without_engine(data_root: str | None, unseen: list[tuple[str, str]]) ->
     return Site(root, driver, pool)
 
 
+def _configuration(found: Configuration | None) -> dict[str, Any] | None:
+    """What is configured, as plain values."""
+    if found is None:
+        return None
+    said = found.find(DRIVER)
+    return {
+        "driver": found.driver,
+        "options": list(found.options),
+        "file": said.place.path if said else None,
+        "says": said.place.name if said else None,
+        "unresolved": list(found.unresolved),
+    }
+
+
 def as_dict(sight: Sight) -> dict[str, Any]:
     """The report as plain values: what ``dockerstorage.report`` returns."""
     info = sight.info or {}
@@ -102,6 +127,7 @@ def as_dict(sight: Sight) -> dict[str, Any]:
         },
         "pool": None if sight.pool is None else poolview.as_dict(sight.pool),
         "counts": sight.counts or None,
+        "configuration": _configuration(sight.configuration),
         "hidden_store": None if sight.hidden is None else asdict(sight.hidden),
         "warnings": [asdict(warning) for warning in findings.find_all(sight)],
         "unseen": [{"what": what, "why": why} for what, why in sight.unseen],

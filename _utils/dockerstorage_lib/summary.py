@@ -38,6 +38,7 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     engine = report["engine"]
     state = f"Docker {engine['version']}" if engine["running"] else "Docker does not answer"
     lines = [f"{state}, {engine['driver'] or 'no driver known'}, {engine['data_root']}"]
+    lines += _configured(report["configuration"])
     if report["counts"]:
         lines.append(", ".join(f"{count} {name}" for name, count in report["counts"].items()))
     lines += ["", *pool_lines(report["pool"])]
@@ -47,6 +48,14 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
         lines += ["", "not seen"]
         lines += [f"  {one['what']}: {one['why']}" for one in report["unseen"]]
     return lines
+
+
+def _configured(configuration: Mapping[str, Any] | None) -> list[str]:
+    """Which file says the storage driver."""
+    if configuration is None or configuration["driver"] is None:
+        return []
+    place = f"{configuration['file']} ({configuration['says']})"
+    return [f"configured: {configuration['driver']}, by {place}"]
 
 
 def pool_lines(pool: Mapping[str, Any] | None) -> list[str]:

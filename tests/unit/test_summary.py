@@ -71,11 +71,13 @@ def test_a_report_of_a_silent_host_says_what_it_could_not_see():
         "engine": {"running": False, "version": None, "driver": None, "data_root": "/d"},
         "counts": None,
         "pool": None,
+        "configuration": {"driver": "vfs", "file": "/etc/d", "says": "DOCKER_OPTS"},
         "warnings": [{"code": "x", "text": "It is broken.", "remedy": "Mend it."}],
         "unseen": [{"what": "engine", "why": "no socket"}],
     }
     assert report_lines(report) == [
         "Docker does not answer, no driver known, /d",
+        "configured: vfs, by /etc/d (DOCKER_OPTS)",
         "",
         "no thin pool",
         "",
@@ -91,6 +93,7 @@ def test_long_warnings_are_wrapped():
     long = {"code": "x", "text": "word " * 40, "remedy": "do " * 40}
     empty = {"version": None, "driver": None, "data_root": "/d", "running": False}
     report = {"engine": empty, "counts": None, "pool": None, "warnings": [long], "unseen": []}
+    report["configuration"] = None
     lines = report_lines(report)[3:]
     assert all(len(line) <= 96 for line in lines)
     assert [line[:11].strip() for line in lines if "do do" in line] == ["way out:", ""]
