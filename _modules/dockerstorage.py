@@ -40,6 +40,8 @@ try:
         import_job,
         import_options,
         lock,
+        migrate_commit,
+        migrate_plan,
         policy,
         poolview,
         provision,
@@ -56,6 +58,7 @@ try:
     from dockerstorage_lib import export as export_
     from dockerstorage_lib import extend as extend_
     from dockerstorage_lib import jobs as jobs_
+    from dockerstorage_lib import migrate as migrate_
     from dockerstorage_lib import protect as protect_
     from dockerstorage_lib import recover as recover_
     from dockerstorage_lib import remediate as remediate_
@@ -760,13 +763,146 @@ def import_(bundle, rename=None, only=None, on_conflict="fail", start=False, tes
     with _salt_errors():
         options = import_options.read_options(rename, only, on_conflict, start)
         path = export_job.read_path("bundle", bundle)
-        connection = engine_import.ImportEngine(_config().get("docker_url", engine.DEFAULT_URL))
+        connection = _import_engine()
         with lock.held("import"), lock.held("prune"):
             prepared = import_job.prepare(path, options, connection)
             if test:
                 return import_job.planned(prepared)
             with jobs_.running("import", str(path), time.time(), _teller("import", kwargs)) as job:
                 return import_job.carry_out(prepared, connection, job)
+
+
+def migrate(
+    driver=None,
+    options=None,
+    method=None,
+    resume=False,
+    rollback=False,
+    force=False,
+    test=False,
+    **kwargs,
+):
+    """
+    Move images and containers to another storage driver, with nothing lost and a short stop.
+
+    The new store is written beside the old one while the engine serves. Then the engine and its
+    containers are stopped, what containers changed is added, the engine is started on the new
+    store, all objects are compared with those of before, and what ran is started again. If a step
+    fails the host goes back to the old store by itself. Ids, names, logs, restart counts, labels,
+    networks and volumes stay. BuildKit's cache does not come along. The old store is left as it
+    is, and can be gone back to, until ``commit`` removes it.
+
+    driver
+        The storage driver to move to, as ``overlay2``. See ``drivers``.
+    options
+        List of storage options (``key=value``) for it. Default: those that are configured and that
+        it knows.
+    method
+        ``graft`` (from devicemapper to overlay2, and the default there) or ``bundle`` (any driver
+        to devicemapper, overlay2, vfs or btrfs, also the same one again).
+    resume
+        Go on with a migration that was cut by a kill or a loss of power.
+    rollback
+        Go back to the old store, from whatever point, until it is committed.
+    force
+        With ``rollback``: even if objects came to exist since the switch, which will be out of
+        sight. Else: even if containers of ``--rm`` run, which end with the stop.
+    test
+        Return the plan with its estimates, and what would be refused, and change nothing.
+
+    Returns a dict: ``from``, ``to``, ``method``, ``outcome`` (switched, rolled back, abandoned),
+    ``steps`` (each with ``step``, ``what``, ``state``, ``seconds``), ``downtime_seconds``,
+    ``not_running``, ``next`` (what can be done now), ``summary`` (lines to read); in test mode
+    ``obstacles``, ``layer_bytes``, ``container_bytes``, ``free_bytes``, ``estimated_seconds``,
+    ``estimated_downtime_seconds``, ``files`` (of the configuration that are changed). Fires
+    ``dockerstorage/<jid or local>/migrate/progress``. Fails, with nothing changed, on bad input
+    and whatever stands in the way; and, with the host back on its old store, if a step fails.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.migrate overlay2 test=True
+        salt 'db1' dockerstorage.migrate overlay2
+        salt 'db1' dockerstorage.migrate rollback=True
+    """
+    _no_unknown(kwargs)
+    with _salt_errors():
+        for name, value in (("test", test), ("resume", resume), ("rollback", rollback)):
+            policy.read_flag(name, value)
+        policy.read_flag("force", force)
+        if [driver is not None, resume, rollback].count(True) != 1:
+            raise errors.BadInput("say one of driver=..., resume=True, rollback=True")
+        teller = _teller("migrate", kwargs)
+        if driver is None:
+            if test:
+                return migration()
+            with jobs_.running("migrate", "resume", time.time(), teller) as job:
+                if resume:
+                    return migrate_.resume(_import_engine, job)
+                return migrate_.roll_back(_import_engine, job, force)
+        wanted = None if options is None else policy.texts("options", options)
+        prepared = migrate_plan.prepare(
+            _import_engine(), driver, wanted, method, time.time(), force
+        )
+        if test:
+            return migrate_plan.as_dict(prepared)
+        migrate_plan.refuse(prepared)
+        with jobs_.running("migrate", prepared.plan.target, time.time(), teller) as job:
+            job.total_bytes = prepared.layer_bytes + prepared.container_bytes
+            return migrate_.run(prepared.plan, _import_engine, job)
+
+
+def migration():
+    """
+    Tell where the migration of this host stands, and what can be done next.
+
+    Returns what ``migrate`` does; None if there is no migration that is under way or waits for
+    its commit.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.migration
+    """
+    with _salt_errors():
+        return migrate_.status()
+
+
+def commit(test=False, **kwargs):
+    """
+    Remove the store that a migration left behind, when the one in use is found whole.
+
+    After a migration that is the old store; there is no way back then. After a rollback it is the
+    new store that was given up. Every layer is read and compared with its digest first. Thin
+    devices go from a pool of LVM, whose volumes stay: ``lvremove`` is yours.
+
+    test
+        Check, tell what would go, and remove nothing.
+
+    Returns a dict: ``driver`` (in use), ``removed`` (paths), ``thin_devices`` (how many),
+    ``bytes_freed``, ``record`` (folder of the migration's journal), ``summary`` (lines to read).
+    Fails, with nothing removed, if there is nothing to commit or anything does not verify.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.commit test=True
+        salt 'db1' dockerstorage.commit
+    """
+    _no_unknown(kwargs)
+    with _salt_errors():
+        policy.read_flag("test", test)
+        if test:
+            found = migrate_commit.run(_import_engine, None)
+        else:
+            with jobs_.running(
+                "commit", "migration", time.time(), _teller("commit", kwargs)
+            ) as job:
+                found = migrate_commit.run(_import_engine, job)
+        return {**found, "summary": summary.commit_lines(found)}
 
 
 def _switch(image, label, test, plan, apply):
@@ -830,6 +966,10 @@ def _engine(timeout_seconds=None):
 
 def _export_engine():
     return engine_export.ExportEngine(_config().get("docker_url", engine.DEFAULT_URL))
+
+
+def _import_engine():
+    return engine_import.ImportEngine(_config().get("docker_url", engine.DEFAULT_URL))
 
 
 def _docker_pool():

@@ -48,7 +48,7 @@ def plan_export(engine: ExportEngine, site: Site, wanted: Wanted) -> ExportPlan:
     kept, not_taken = _takable(chosen)
     sizes = {
         **_layer_sizes(kept, site),
-        **_container_sizes(kept, engine, site),
+        **container_sizes(kept, engine, site),
         **_volume_sizes(kept, engine),
     }
     return ExportPlan(site, kept, tuple(not_taken), sizes, groups_of(kept.containers))
@@ -86,7 +86,7 @@ def _layer_sizes(chosen: Inventory, site: Site) -> dict[tuple[str, str], int]:
     return found
 
 
-def _container_sizes(
+def container_sizes(
     chosen: Inventory, engine: ExportEngine, site: Site
 ) -> dict[tuple[str, str], int]:
     """On devicemapper the blocks that each has for itself, elsewhere by the engine's count."""

@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import shutil
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from . import tarsplit

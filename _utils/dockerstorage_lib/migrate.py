@@ -25,7 +25,7 @@ LOCKS = ("migrate", "prune", "import", "recover")
 def run(plan: Plan, connect: Connect, job: Job) -> dict[str, Any]:
     """A new migration, to its end or back; raises Refused if it came to nothing."""
     journal = Journal()
-    with _alone():
+    with alone():
         journal.begin(plan)
         return _forward(plan, journal, connect, job)
 
@@ -33,17 +33,17 @@ def run(plan: Plan, connect: Connect, job: Job) -> dict[str, Any]:
 def resume(connect: Connect, job: Job) -> dict[str, Any]:
     """Go on with a migration that was cut, in the direction that it had."""
     journal = Journal()
-    with _alone():
+    with alone():
         progress = _unfinished(journal)
         if progress.rolling_back:
-            return _backward(progress.plan, journal, connect, job, keep_new=False)
+            return _backward(journal, connect, job)
         return _forward(progress.plan, journal, connect, job)
 
 
 def roll_back(connect: Connect, job: Job, force: bool) -> dict[str, Any]:
     """Go back to the old store; raises Refused where that would lose sight of new objects."""
     journal = Journal()
-    with _alone():
+    with alone():
         progress = journal.read()
         if progress is None:
             raise Refused("there is no migration that could be rolled back")
@@ -57,8 +57,7 @@ def roll_back(connect: Connect, job: Job, force: bool) -> dict[str, Any]:
                 "sight: export what matters (dockerstorage.export), then say force=True"
             )
         journal.add(rollback="", facts={"new": new})
-        keep = "start" in progress.begun
-        return _backward(progress.plan, journal, connect, job, keep)
+        return _backward(journal, connect, job)
 
 
 def status() -> dict[str, Any] | None:
@@ -67,7 +66,7 @@ def status() -> dict[str, Any] | None:
     return None if progress is None else as_dict(progress)
 
 
-def _alone() -> ExitStack:
+def alone() -> ExitStack:
     """Nothing else changes the store meanwhile; raises Refused, naming who does."""
     stack = ExitStack()
     try:
@@ -116,17 +115,19 @@ def _give_up(
     """A step failed: back to the old store, by itself."""
     why = f"{step}: {error}"
     journal.add(rollback=why)
-    # What ran for a moment on the new store is kept, in case that it wrote something.
-    result = _backward(plan, journal, connect, job, keep_new=step == "verify")
+    result = _backward(journal, connect, job)
     raise Refused(
         f"the migration was rolled back, since a step failed: {why}. The host is as it was, with "
         f"{plan.source}" + "".join(f"; {line}" for line in result["not_running"])
     ) from None
 
 
-def _backward(
-    plan: Plan, journal: Journal, connect: Connect, job: Job, keep_new: bool
-) -> dict[str, Any]:
+def _backward(journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:
+    progress = journal.read()
+    assert progress is not None
+    plan = progress.plan
+    # What containers ran on, be it for a moment, is kept: they may have written something.
+    keep_new = "start" in progress.done
     job.turn_to("rolling back")
     steps = Steps(plan, journal, _builder(plan, job), connect, job)
     try:

@@ -211,3 +211,48 @@ def verify_lines(found: Mapping[str, Any]) -> list[str]:
         f"~ not taken: {one['kind']} {one['name']}: {one['why']}" for one in found["not_taken"]
     ]
     return lines
+
+
+def migration_plan_lines(found: Mapping[str, Any]) -> list[str]:
+    """What a migration would do."""
+    lines = [
+        f"from {found['from']} to {found['to']} by {found['method']}: "
+        f"{human_bytes(found['layer_bytes'])} of layers while the engine serves, "
+        f"{human_bytes(found['container_bytes'])} of containers while it is stopped; "
+        f"{human_bytes(found['free_bytes'])} free",
+        f"about {found['estimated_seconds']} s, of which the engine is stopped for at most "
+        f"{found['estimated_downtime_seconds']} s",
+    ]
+    lines += [f"  {one['step']:<10} {one['what']}" for one in found["steps"]]
+    lines += [f"~ changes {path}" for path in found["files"]]
+    lines += [line for one in found["notes"] for line in _wrapped("~ ", one)]
+    lines += [line for one in found["obstacles"] for line in _wrapped("! ", one)]
+    return lines
+
+
+def migration_lines(found: Mapping[str, Any]) -> list[str]:
+    """Where a migration stands."""
+    state = found["outcome"] or ("is being rolled back" if found["rolling_back"] else "under way")
+    lines = [f"from {found['from']} to {found['to']} by {found['method']}: {state}"]
+    for one in found["steps"]:
+        seconds = "" if one["seconds"] is None else f" ({one['seconds']:g} s)"
+        lines.append(f"  {one['step']:<10} {one['state']}{seconds}")
+    if found["downtime_seconds"] is not None:
+        lines.append(f"the engine's containers were stopped for {found['downtime_seconds']:g} s")
+    if found["failure"]:
+        lines += _wrapped("! ", found["failure"])
+    lines += [f"! not running: {one}" for one in found["not_running"]]
+    lines += [f"> {one}" for one in found["next"]]
+    return lines
+
+
+def commit_lines(found: Mapping[str, Any]) -> list[str]:
+    """What a commit removed, or would."""
+    word = "would remove" if found["test"] else "removed"
+    lines = [f"{word} {path}" for path in found["removed"]]
+    if found["thin_devices"]:
+        lines.append(f"{word} {found['thin_devices']} thin devices")
+    lines.append(
+        f"{human_bytes(found['bytes_freed'])} given back; the host is on {found['driver']}"
+    )
+    return lines

@@ -1,9 +1,10 @@
-"""The engine's containers on disk, ``<root>/containers/<id>/config.v2.json``, while it is stopped."""
+"""Containers on disk, ``<root>/containers/<id>/config.v2.json``, while their engine is stopped."""
 
 from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ class ContainerFile:
     pid: int
     stop_signal: signal.Signals
     stop_seconds: int
+    labels: Mapping[str, str]
+    #: Whether the engine removes it as soon as it ends (--rm).
+    auto_remove: bool
 
 
 def read_all(root: str) -> list[ContainerFile]:
@@ -48,9 +52,18 @@ def _read(path: Path) -> ContainerFile:
             int(state.get("Pid") or 0) if state.get("Running") else 0,
             _signal(str(config.get("StopSignal") or "TERM")),
             STOP_SECONDS if seconds is None else int(seconds),
+            config.get("Labels") or {},
+            _auto_remove(path.with_name("hostconfig.json")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise Unparsable(str(path), text[:200]) from None
+
+
+def _auto_remove(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_bytes()).get("AutoRemove"))
+    except FileNotFoundError:
+        return False
 
 
 def _signal(text: str) -> signal.Signals:

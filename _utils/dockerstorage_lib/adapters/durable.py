@@ -16,7 +16,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_file(path: Path, data: bytes, mode: int) -> None:
-    """A file appears whole under its name, or takes the place of an older one; then it is on disk."""
+    """A file appears under its name, or in place of an older one, when it is whole and on disk."""
     new = path.with_name(f".{path.name}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:

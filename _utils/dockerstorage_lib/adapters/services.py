@@ -16,8 +16,9 @@ UNITS = ("docker.socket", "docker.service")
 PID_FILE = Path("/run/docker.pid")
 #: A file below each unit's drop-ins, which says that the unit is not to start while it is there.
 BLOCK = "/etc/systemd/system/{unit}.d/dockerstorage-migration.conf"
-BLOCK_TEXT = """# dockerstorage moves the store of this engine to another storage driver. Until that is over the
-# engine must not start, not even after a boot: see 'salt-call dockerstorage.migration'.
+BLOCK_TEXT = """# dockerstorage moves the store of this engine to another storage driver. Until that
+# is over the engine must not start, not even after a boot. It goes on, or back, with
+# 'salt-call dockerstorage.migrate resume=True' or 'rollback=True'.
 [Unit]
 ConditionPathExists=!{path}
 """

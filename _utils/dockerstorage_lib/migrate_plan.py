@@ -1,0 +1,230 @@
+"""Look whether a host can be moved to another storage driver, and plan it. Nothing is changed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import driverchange, export_plan, placement, poolview, summary
+from .adapters import configfiles, container_files, dmsetup, store
+from .adapters.engine_import import ImportEngine
+from .adapters.migration_journal import Journal
+from .driveroptions import check_driver
+from .errors import BadInput, Refused
+from .gather import Site, read_inventory, read_site
+from .migration import STEPS, Plan
+from .objects import Inventory, chain_ids
+from .summary import human_bytes
+
+METHODS = ("graft", "bundle")
+#: What a migration needs of the engine's files on disk; the last with devicemapper.
+OLDEST_ENGINE, LAST_DEVICEMAPPER = (1, 13), 24
+#: Kept free on the data root's file system beyond what is written.
+RESERVE_BYTES = 256 << 20
+#: Pessimistic, for the estimates: layers of small files on a slow disk.
+BYTES_PER_SECOND = 20 << 20
+SECONDS_TO_RESTART = 5
+SWARM_TASK = "com.docker.swarm.task.id"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan, and what speaks for and against it."""
+
+    plan: Plan
+    #: Why it is refused.
+    obstacles: tuple[str, ...]
+    notes: tuple[str, ...]
+    layer_bytes: int
+    container_bytes: int
+    free_bytes: int
+    #: The longest that the engine waits for a container's end.
+    stop_seconds: int
+
+
+def read_method(method: object, source: str, target: str) -> str:
+    """The method to use; raises BadInput or Refused."""
+    possible = source == store.DRIVER and target == "overlay2"
+    if method is None:
+        return "graft" if possible else "bundle"
+    if method not in METHODS:
+        raise BadInput(f"method cannot be {method!r}: it is {' or '.join(METHODS)}")
+    if method == "graft" and not possible:
+        raise Refused(
+            f"a graft leads from devicemapper to overlay2, not from {source} to {target}: say "
+            "method=bundle"
+        )
+    return str(method)
+
+
+def prepare(
+    engine: ImportEngine,
+    driver: object,
+    options: list[str] | None,
+    method: object,
+    now: float,
+    force: bool,
+) -> Prepared:
+    """Look at everything; raises BadInput for arguments, Refused for what cannot be planned."""
+    target = check_driver(driver)
+    if not engine.is_local:
+        raise Refused("the engine runs on another host: call the minion there")
+    info = engine.info()
+    site = read_site(info)
+    configuration = configfiles.read()
+    change = driverchange.plan_change(configuration, target, options)
+    chosen = read_method(method, site.driver, target)
+    plan = Plan(
+        id=uuid.uuid4().hex,
+        root=site.root,
+        source=site.driver,
+        target=target,
+        options=change.options,
+        method=chosen,
+        engine_version=info["ServerVersion"],
+        created_at=now,
+        change=driverchange.as_dict(change),
+        pool=site.pool,
+        loop_block_sectors=_loop_block_sectors(site),
+    )
+    inventory = read_inventory(engine, site, with_cache=False)
+    layers, containers = _bytes(inventory, engine, site)
+    files = container_files.read_all(site.root)
+    obstacles = [
+        *_leftovers(plan),
+        *_engine(info, plan),
+        *_pool(site),
+        *_objects(files, force),
+        *_busy(plan),
+        *_room(plan, layers + containers),
+    ]
+    configfiles.validate(configuration, change)
+    return Prepared(
+        plan,
+        tuple(obstacles),
+        change.notes,
+        layers,
+        containers,
+        store.free_bytes(site.root),
+        max((one.stop_seconds for one in files if one.pid), default=0),
+    )
+
+
+def _loop_block_sectors(site: Site) -> int | None:
+    if site.pool is None or not poolview.loop_files(site.root):
+        return None
+    return dmsetup.pool_table(site.pool).data_block_sectors
+
+
+def _bytes(inventory: Inventory, engine: ImportEngine, site: Site) -> tuple[int, int]:
+    """Bytes of all layers, each once, and of what containers changed."""
+    chains = {chain for one in inventory.images for chain in chain_ids(one.diff_ids)}
+    layers = sum(store.layer_size(site.root, site.driver, chain) or 0 for chain in chains)
+    own = export_plan.container_sizes(inventory, engine, site)
+    return layers, sum(own.values())
+
+
+def _leftovers(plan: Plan) -> Iterator[str]:
+    if Journal().read() is not None:
+        yield (
+            "another migration is not over: see dockerstorage.migration, then commit it or roll "
+            "it back"
+        )
+    elif placement.stage_folder(plan.root).exists():
+        yield (
+            f"{placement.stage_folder(plan.root)} is left of a migration that this host knows "
+            "nothing of any more: look what is in it, then remove it"
+        )
+    if plan.source != plan.target:
+        for path in (Path(plan.root, plan.target), Path(plan.root, "image", plan.target)):
+            if path.exists():
+                yield (
+                    f"{path} exists: a second store, which the engine does not see. Export what "
+                    "matters of it with an engine on that driver, then move it away"
+                )
+
+
+def _engine(info: dict[str, Any], plan: Plan) -> Iterator[str]:
+    version = tuple(int(part) for part in plan.engine_version.split(".")[:2] if part.isdigit())
+    if version < OLDEST_ENGINE:
+        yield f"Docker {plan.engine_version} is too old: upgrade it to 1.13 or newer first"
+    if plan.target == store.DRIVER and version[0] > LAST_DEVICEMAPPER and version[0] < 1000:
+        yield f"Docker {plan.engine_version} has no devicemapper any more: 24 was the last"
+    if (info.get("Swarm") or {}).get("LocalNodeState") not in (None, "", "inactive"):
+        yield (
+            "the host is a node of a swarm: drain it (docker node update --availability drain) "
+            "and take it out (docker swarm leave) for the time of the migration"
+        )
+
+
+def _pool(site: Site) -> Iterator[str]:
+    if site.pool is not None:
+        health = poolview.cheap_figures(site.pool)["health"]
+        if health != "ok":
+            yield f"the thin pool {site.pool} is {health}: see dockerstorage.recover first"
+
+
+def _objects(files: list[container_files.ContainerFile], force: bool) -> Iterator[str]:
+    for one in files:
+        if SWARM_TASK in one.labels:
+            yield f"container {one.name} is a task of a swarm: drain this node first"
+        if one.auto_remove and one.pid and not force:
+            yield (
+                f"container {one.name} was started with --rm: the engine removes it when it is "
+                "stopped. Stop it yourself, or say force=True to lose it"
+            )
+
+
+def _busy(plan: Plan) -> Iterator[str]:
+    """Pulls and builds leave files of their own in the data root for as long as they run."""
+    root = Path(plan.root)
+    if any((root / "image" / plan.source / "layerdb" / "tmp").glob("write-set-*")):
+        yield "an image is being pulled, loaded or built: wait for its end, or end it"
+    if any((root / "buildkit" / "executor").glob("*/config.json")):
+        yield "an image is being built: wait for its end, or end it"
+
+
+def _room(plan: Plan, needed: int) -> Iterator[str]:
+    free = store.free_bytes(plan.root)
+    if free < needed + RESERVE_BYTES:
+        yield (
+            f"{plan.root} has {human_bytes(free)} free, and the new store needs "
+            f"{human_bytes(needed)} and a reserve of {human_bytes(RESERVE_BYTES)}: prune "
+            "(dockerstorage.prune), or extend its file system"
+        )
+
+
+def refuse(prepared: Prepared) -> None:
+    """Raise Refused with all that speaks against it."""
+    if prepared.obstacles:
+        raise Refused(
+            f"this host cannot be moved to {prepared.plan.target} as it is; nothing was changed. "
+            + " -- ".join(prepared.obstacles)
+        )
+
+
+def as_dict(prepared: Prepared) -> dict[str, Any]:
+    """What ``migrate`` returns in test mode."""
+    plan = prepared.plan
+    online = prepared.layer_bytes / BYTES_PER_SECOND
+    down = prepared.container_bytes / BYTES_PER_SECOND + SECONDS_TO_RESTART
+    found: dict[str, Any] = {
+        "test": True,
+        "from": plan.source,
+        "to": plan.target,
+        "method": plan.method,
+        "possible": not prepared.obstacles,
+        "obstacles": list(prepared.obstacles),
+        "notes": list(prepared.notes),
+        "files": [one["path"] for one in plan.change["files"]],
+        "layer_bytes": prepared.layer_bytes,
+        "container_bytes": prepared.container_bytes,
+        "free_bytes": prepared.free_bytes,
+        "estimated_seconds": round(online + down + prepared.stop_seconds),
+        "estimated_downtime_seconds": round(down + prepared.stop_seconds),
+        "steps": [{"step": name, "what": what} for name, what in STEPS.items()],
+    }
+    return {**found, "summary": summary.migration_plan_lines(found)}
