@@ -21,6 +21,10 @@ _CHANGING = {
 }
 
 
+#: The engine makes this network anew whenever it starts.
+_DEFAULT_NETWORK = "bridge"
+
+
 def differences(before: Objects, after: Objects, there: Mapping[str, Iterable[str]]) -> list[str]:
     """Sentences for what is not as it was; there: ids that the old store still had when it stopped.
 
@@ -30,7 +34,7 @@ def differences(before: Objects, after: Objects, there: Mapping[str, Iterable[st
     for kind in KINDS:
         expected = set(there.get(kind, before[kind]))
         for id_, document in before[kind].items():
-            if id_ not in expected:
+            if id_ not in expected or _is_remade(kind, document):
                 continue
             now = after[kind].get(id_)
             if now is None:
@@ -49,7 +53,7 @@ def new_objects(before: Objects, after: Objects) -> list[dict[str, str]]:
         {"kind": kind[:-1], "id": id_, "name": _name(id_, document)}
         for kind in KINDS
         for id_, document in after[kind].items()
-        if id_ not in before[kind]
+        if id_ not in before[kind] and not _is_remade(kind, document)
     ]
 
 
@@ -58,6 +62,10 @@ def ran(before: Objects) -> list[str]:
     documents = before["containers"]
     ids = [id_ for id_, one in documents.items() if one["State"]["Status"] in RAN]
     return sorted(ids, key=lambda id_: str(documents[id_]["State"].get("StartedAt")))
+
+
+def _is_remade(kind: str, document: Document) -> bool:
+    return kind == "networks" and document["Name"] == _DEFAULT_NETWORK
 
 
 def _fields(kind: str, before: Document, now: Document) -> list[str]:
@@ -72,7 +80,11 @@ def _networks(document: Document) -> dict[str, tuple[object, ...]]:
     """What of a container's networks outlives a run."""
     ends = (document.get("NetworkSettings") or {}).get("Networks") or {}
     return {
-        name: (end.get("NetworkID"), end.get("IPAMConfig"), end.get("Links"))
+        name: (
+            end.get("NetworkID") if name != _DEFAULT_NETWORK else "",
+            end.get("IPAMConfig"),
+            end.get("Links"),
+        )
         for name, end in ends.items()
     }
 
