@@ -228,7 +228,7 @@ def _devicemapper(facts: Facts) -> Verdict:
     if not facts.udev_runs:
         why_not.append("udev does not run, and dockerd waits for it to make devices (udev sync)")
     notes = [
-        "without a thin pool (dockerstorage.thinpool, then dm.thinpooldev) it makes slow loop files",
+        "without a thin pool (dockerstorage.thinpool, dm.thinpooldev) it makes loop files: slow",
         "set dm.use_deferred_removal and dm.use_deferred_deletion to true",
     ]
     if "lvcreate" not in facts.tools:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from tests.lab.errors import LabError
 from tests.lab.hosts import DAEMON_JSON, Host
 from tests.lab.salthost import RELEASES, salt_call
@@ -114,7 +116,8 @@ def test_a_conflict_and_another_driver_by_the_file_of_flags(overlay_host: Host) 
     try:
         host.stop_docker()
         host.guest.push(DEFAULT, f"# ours\n{OPTIONS}")
-        refuses_to_start(host)
+        with pytest.raises(LabError, match="both as a flag and in the configuration file"):
+            host.start_docker()
         report = salt_call(host.guest, "dockerstorage.report")
         assert {"configured_twice", "engine_silent"} <= codes(report)
         assert report["engine"]["driver"] == "overlay2"
@@ -145,12 +148,3 @@ def test_a_conflict_and_another_driver_by_the_file_of_flags(overlay_host: Host) 
         host.guest.push(DEFAULT, default)
         host.guest.run("systemctl stop docker.socket docker; rm -rf /srv/other", check=False)
         host.start_docker()
-
-
-def refuses_to_start(host: Host) -> None:
-    try:
-        host.start_docker()
-    except LabError as error:
-        assert "specified both as a flag and in the configuration file" in str(error)
-        return
-    raise AssertionError("dockerd starts with the driver in two places")
