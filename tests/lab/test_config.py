@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from tests.lab.errors import LabError
-from tests.lab.hosts import DAEMON_JSON, Host
+from tests.lab.hosts import DAEMON_JSON, DROP_IN, Host
 from tests.lab.salthost import RELEASES, salt_call
 
 DEFAULT = "/etc/default/docker"
-OPTIONS = 'DOCKER_OPTS="--debug -s overlay2 --label a=b"\n'
+OPTIONS = """DOCKER_OPTS="--debug -s overlay2 --label 'a=b  c' \\
+  --label=d=\\"e f\\""
+"""
 #: A migration's use of the library: plan, validate, apply or undo.
 ACT = """
 import json, pathlib, sys
@@ -34,7 +36,22 @@ if act == "apply":
     journal.write_text(json.dumps(driverchange.as_dict(change)))
     for _ in range(2):
         configfiles.apply(change, pathlib.Path("/run/kept"))
-print(json.dumps({"checked": checked, "files": [one.path for one in change.files]}))
+files = [one.path for one in change.files]
+# What was made of the files, and what systemd made of them.
+same = [word.value for word in configuration.command] == list(configuration.running)
+print(json.dumps({"checked": checked, "files": files, "same": same}))
+"""
+PACKAGED = r"""set -e
+folder=/usr/lib/systemd/system/docker.service.d
+mkdir -p $folder
+sed 's,dockerd -H,dockerd -s overlay2 \\\n  -H,' $DROP_IN > $folder/package.conf
+mv $DROP_IN /run/lab.conf
+systemctl daemon-reload
+"""
+UNPACKAGED = """
+rm -r /usr/lib/systemd/system/docker.service.d
+mv /run/lab.conf $DROP_IN
+systemctl daemon-reload
 """
 OLD_XFS = """set -e
 truncate -s 400M /var/tmp/old.img
@@ -98,7 +115,7 @@ def test_docker_26_checks_by_itself(newer_host: Host) -> None:
     assert "Docker has no devicemapper since 25" in found["devicemapper"]["why_not"][0]
     assert found["overlay2"]["supported"]
     good = python(host, ACT, "plan", "vfs")
-    assert good == {"checked": "dockerd", "files": [DAEMON_JSON]}
+    assert good == {"checked": "dockerd", "files": [DAEMON_JSON], "same": True}
     settings = host.guest.run(["cat", DAEMON_JSON]).stdout
     try:
         host.configure({**json.loads(settings), "hosts": ["fd://"]})
@@ -107,6 +124,28 @@ def test_docker_26_checks_by_itself(newer_host: Host) -> None:
         host.guest.push(DAEMON_JSON, settings)
     assert "specified both as a flag and in the configuration file: hosts" in bad["checked"]
     assert DAEMON_JSON in bad["checked"]
+
+
+def test_a_flag_in_the_unit_of_a_package(newer_host: Host) -> None:
+    host = newer_host
+    settings = host.guest.run(["cat", DAEMON_JSON]).stdout
+    try:
+        host.guest.run(PACKAGED, env={"DROP_IN": DROP_IN})
+        host.configure({"iptables": False})
+        done = python(host, ACT, "apply", "vfs")
+        ours = "/etc/systemd/system/docker.service.d/zz-dockerstorage.conf"
+        assert done == {"checked": "dockerd", "files": [DAEMON_JSON, ours], "same": False}
+        command = host.guest.run("systemctl show -p ExecStart docker").stdout
+        assert "--containerd=/run/containerd/containerd.sock" in command
+        assert "overlay2" not in command
+        again = python(host, ACT, "plan", "vfs")
+        assert again["files"] == []
+        python(host, ACT, "undo", "vfs")
+        assert "-s overlay2" in host.guest.run("systemctl show -p ExecStart docker").stdout
+        assert host.guest.run(f"ls {ours}", check=False).status != 0
+    finally:
+        host.guest.push(DAEMON_JSON, settings)
+        host.guest.run(UNPACKAGED, env={"DROP_IN": DROP_IN})
 
 
 def test_a_conflict_and_another_driver_by_the_file_of_flags(overlay_host: Host) -> None:
@@ -131,14 +170,14 @@ def test_a_conflict_and_another_driver_by_the_file_of_flags(overlay_host: Host) 
         assert not {"configured_twice", "flags_not_in_effect"} & codes(report)
 
         done = python(host, ACT, "apply", "vfs")
-        assert done == {"checked": "own checks", "files": [DEFAULT]}
+        assert done == {"checked": "own checks", "files": [DEFAULT], "same": True}
         changed = OPTIONS.replace("overlay2", "vfs")
         assert host.guest.run(["cat", DEFAULT]).stdout == f"# ours\n{changed}"
         assert "driver_not_in_effect" in codes(salt_call(host.guest, "dockerstorage.report"))
         host.stop_docker()
         host.start_docker()
         labels = host.docker("info", "--format", "{{.Driver}} {{json .Labels}} {{.Debug}}")
-        assert labels == 'vfs ["a=b"] true'
+        assert labels == 'vfs ["a=b  c","d=e f"] true'
 
         python(host, ACT, "undo", "vfs")
         assert host.guest.run(["cat", DEFAULT]).stdout == f"# ours\n{OPTIONS}"
