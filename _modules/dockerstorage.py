@@ -2,7 +2,8 @@
 Keep a Docker host's storage healthy
 ====================================
 
-See what fills the host (``report``, ``pool``, ``devices``), remove what nobody needs without
+See what fills the host (``report``, ``pool``, ``devices``) and which storage drivers it can run
+(``drivers``), remove what nobody needs without
 touching what is protected (``prune``), protect images (``protect``, ``unprotect``), keep the pool
 from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a host that is
 stuck on it (``recover``), and take all of it along (``export``, ``verify``, ``import``, ``jobs``).
@@ -33,6 +34,7 @@ try:
     import dockerstorage_lib
     from dockerstorage_lib import (
         declaration,
+        driverlook,
         errors,
         export_job,
         export_plan,
@@ -122,6 +124,30 @@ def report():
         sight = report_.look(lambda: _engine(LOOK_SECONDS), data_root=_config().get("data_root"))
         found = report_.as_dict(sight)
         return {**found, "summary": summary.report_lines(found)}
+
+
+def drivers():
+    """
+    Show which storage drivers this kernel and the data root's file system can run, and why not.
+
+    Works with a silent engine. Whether directories tell the types of files is tried in the data
+    root, with a file of a moment.
+
+    Returns a dict: ``drivers`` (the best first; each with ``name``, ``supported``, ``why_not`` and
+    ``notes``: lists of sentences), ``recommended`` (a name), ``current``, ``engine_version`` (for
+    which the answer holds; None if no Docker is installed), ``kernel``, ``file_system`` (``path``
+    of the data root, ``type``, ``source``, ``d_type``: None if it could not be tried), ``summary``
+    (lines to read).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.drivers
+    """
+    with _salt_errors():
+        found = driverlook.look(lambda: _engine(LOOK_SECONDS), _config().get("data_root"))
+        return {**found, "summary": summary.drivers_lines(found)}
 
 
 def pool(name=None):

@@ -17,6 +17,7 @@ from .driversettings import (
     DRIVER,
     DRIVER_VARIABLE,
     KEYS,
+    NO_UNIT,
     OPTIONS,
     Configuration,
     Place,
@@ -102,7 +103,7 @@ class _Reader:
         self._read_environment(environment, files)
         if len(start) != 1:
             count = "no ExecStart" if not start else "more than one ExecStart"
-            self.unresolved.append(f"docker.service has {count}" if units else "no docker.service")
+            self.unresolved.append(f"docker.service has {count}" if units else NO_UNIT)
             return ()
         return self._expand(*start[0])
 

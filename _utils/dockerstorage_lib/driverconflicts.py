@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from . import driveroptions
 from .driversettings import (
     DRIVER,
+    NO_UNIT,
     OPTIONS,
     Configuration,
     Conflict,
@@ -32,9 +33,9 @@ def find_conflicts(configuration: Configuration, running_driver: str = "") -> li
 
 
 def _unresolved(configuration: Configuration) -> Iterator[Conflict]:
-    if not configuration.units:  # no Docker, or not by systemd: said where a change is planned
-        return
     for one in configuration.unresolved:
+        if one == NO_UNIT:
+            continue
         yield Conflict(
             "configuration_unresolved",
             f"A part of the engine's configuration cannot be read: {one}.",

@@ -12,6 +12,8 @@ from .unitfiles import Piece
 DRIVER, OPTIONS = "storage-driver", "storage-opts"
 #: It beats the flag and the file.
 DRIVER_VARIABLE = "DOCKER_DRIVER"
+#: In ``unresolved`` where systemd knows no Docker, which is nothing to warn of.
+NO_UNIT = "there is no docker.service"
 #: Names of flags that differ from the keys of daemon.json.
 KEYS = {
     "-s": DRIVER, "-g": "data-root", "--graph": "data-root", "graph": "data-root",

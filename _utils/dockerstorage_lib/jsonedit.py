@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from .errors import Incoherent, Refused
 
@@ -26,7 +26,7 @@ def read(text: str, path: str) -> dict[str, Any]:
     if not text.strip():
         return {}
     try:
-        found = json.loads(text, object_pairs_hook=_no_twins)
+        found = json.loads(text, object_pairs_hook=_no_twins, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         raise Refused(
             f"{path} is no valid JSON: line {error.lineno}, column {error.colno}: {error.msg}. "
@@ -46,6 +46,10 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twin = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {twin!r} is there twice")
     return found
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no number")
 
 
 def change(text: str, path: str, values: Mapping[str, Any]) -> str:

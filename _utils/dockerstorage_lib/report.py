@@ -49,7 +49,7 @@ def look(connect: Callable[[], Engine], data_root: str | None = None) -> Sight:
     except DockerstorageError as error:
         unseen.append(("engine configuration", str(error)))
     driver = (configuration.driver if configuration else None) or ""
-    site = read_site(info) if info else site_without_engine(data_root, driver, unseen)
+    site = read_site(info) if info else site_without_engine(data_root, unseen, driver)
     sight = Sight(site, info, counts=counts or {}, unseen=unseen, configuration=configuration)
     try:
         sight.hidden = store.hidden_store(site.root, site.driver)
@@ -69,10 +69,12 @@ def _counts(engine: Engine, info: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def site_without_engine(data_root: str | None, driver: str, unseen: list[tuple[str, str]]) -> Site:
+def site_without_engine(
+    data_root: str | None, unseen: list[tuple[str, str]], driver: str = ""
+) -> Site:
     """Where a silent engine's data is, from its configuration and from what lies there.
 
-    driver is the configured one, empty if there is none.
+    driver is the one that its unit and files configure, if that is known.
     """
     config: Mapping[str, Any] = {}
     # What is wrong with the file is a finding of its own.
@@ -82,7 +84,7 @@ def site_without_engine(data_root: str | None, driver: str, unseen: list[tuple[s
     if not Path(root).is_dir():
         unseen.append(("data root", f"there is no directory {root}"))
         return Site(root, "", None)
-    driver = driver or store.latest_driver(root)
+    driver = driver or config.get("storage-driver") or store.latest_driver(root)
     if driver != store.DRIVER:
         return Site(root, driver, None)
     try:

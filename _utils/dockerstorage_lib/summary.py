@@ -58,6 +58,20 @@ def _configured(configuration: Mapping[str, Any] | None) -> list[str]:
     return [f"configured: {configuration['driver']}, by {place}"]
 
 
+def drivers_lines(found: Mapping[str, Any]) -> list[str]:
+    """Which storage drivers a host can run."""
+    at, engine = found["file_system"], found["engine_version"] or "is not installed"
+    lines = [
+        f"Docker {engine}, kernel {found['kernel']}, {at['path']} on {at['type']}",
+        f"driver {found['current'] or 'not known'}; recommended: {found['recommended']}",
+    ]
+    for one in found["drivers"]:
+        lines += ["", f"{'yes' if one['supported'] else 'no':<4}{one['name']}"]
+        for text in (*one["why_not"], *(one["notes"] if one["supported"] else ())):
+            lines += _wrapped("      ", text)
+    return lines
+
+
 def pool_lines(pool: Mapping[str, Any] | None) -> list[str]:
     """A pool's fill as bars."""
     if pool is None:

@@ -60,8 +60,9 @@ def test_a_file_that_no_unit_uses_says_nothing():
 def test_no_file_at_all():
     found = configuration({})
     assert (found.driver, found.options, found.data_root) == (None, (), None)
-    assert found.unresolved == ("no docker.service",)
+    assert found.unresolved == ("there is no docker.service",)
     assert find_conflicts(found) == []
+    assert codes({JSON: "{"}) == ["configuration_unresolved"]
 
 
 @pytest.mark.parametrize(

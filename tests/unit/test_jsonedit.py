@@ -69,6 +69,7 @@ def test_an_empty_file(text):
         ('{"a": 1, "a": 2}', "'a' is there twice"),
         ('{"a": {"b": 1, "b": 1}}', "'b' is there twice"),
         ("[]", "no JSON object"),
+        ('{"a": NaN}', "NaN is no number"),
         ("\ufeff{}", "line 1, column 1"),
     ],
 )

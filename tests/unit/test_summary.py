@@ -4,6 +4,7 @@ import pytest
 
 from dockerstorage_lib.summary import (
     columns,
+    drivers_lines,
     human_bytes,
     pool_lines,
     prune_lines,
@@ -86,6 +87,29 @@ def test_a_report_of_a_silent_host_says_what_it_could_not_see():
         "",
         "not seen",
         "  engine: no socket",
+    ]
+
+
+def test_drivers():
+    one = {"name": "vfs", "supported": True, "why_not": [], "notes": ["slow"]}
+    other = {"name": "zfs", "supported": False, "why_not": ["no zfs"], "notes": ["x"]}
+    found = {
+        "drivers": [one, other],
+        "recommended": "vfs",
+        "current": None,
+        "engine_version": None,
+        "kernel": "6.1",
+        "file_system": {"path": "/d", "type": "ext4"},
+    }
+    assert drivers_lines(found) == [
+        "Docker is not installed, kernel 6.1, /d on ext4",
+        "driver not known; recommended: vfs",
+        "",
+        "yes vfs",
+        "      slow",
+        "",
+        "no  zfs",
+        "      no zfs",
     ]
 
 

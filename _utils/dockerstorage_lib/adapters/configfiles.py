@@ -25,12 +25,13 @@ _NEW_FILE_MODE = 0o644
 def read() -> Configuration:
     """All that the engine is told by its unit, the files that the unit uses, and daemon.json."""
     try:
-        units, manager, running = _units(), _manager_variables(), _running_command()
-        stale = _properties("NeedDaemonReload")["NeedDaemonReload"] == "yes"
+        unit, manager, running = _unit(), _manager_variables(), _running_command()
     except DockerstorageError:  # no systemd: daemon.json counts alone
-        units, manager, running, stale = [], {}, [], False
+        unit, manager, running = {}, {}, []
+    # The unit and its drop-ins, in the order in which systemd reads them.
+    units = unit.get("FragmentPath", "").split() + unit.get("DropInPaths", "").split()
     found = driverconfig.read(_load, units, manager, running)
-    if stale:
+    if unit.get("NeedDaemonReload") == "yes":
         # Drop-ins that it does not know yet are not among those that were read.
         why = f"systemd has not read {UNIT} as it is now (run 'systemctl daemon-reload')"
         found = replace(found, unresolved=(*found.unresolved, why))
@@ -51,20 +52,17 @@ def _content(path: str) -> bytes | None:
         raise Refused(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _units() -> list[str]:
-    """Paths of the unit and of its drop-ins, in the order in which systemd reads them."""
-    found = _properties("FragmentPath", "DropInPaths")
-    return found["FragmentPath"].split() + found["DropInPaths"].split()
-
-
-def _properties(*names: str) -> dict[str, str]:
-    argv = ["systemctl", "show", *(f"--property={name}" for name in names), UNIT]
-    rows = (line.partition("=") for line in shell.output(argv, TIMEOUT_SECONDS).splitlines())
-    return dict.fromkeys(names, "") | {name: value for name, _, value in rows}
+def _unit() -> dict[str, str]:
+    names = ("FragmentPath", "DropInPaths", "NeedDaemonReload")
+    return _assignments("show", *(f"--property={name}" for name in names), UNIT)
 
 
 def _manager_variables() -> dict[str, str]:
-    text = shell.output(["systemctl", "show-environment"], TIMEOUT_SECONDS)
+    return _assignments("show-environment")
+
+
+def _assignments(*words: str) -> dict[str, str]:
+    text = shell.output(["systemctl", *words], TIMEOUT_SECONDS)
     rows = (line.partition("=") for line in text.splitlines())
     return {name: value for name, _, value in rows}
 
@@ -126,8 +124,10 @@ def _keep(change: Change, folder: Path) -> None:
     for one in change.files:
         if one.before is not None:
             copy = folder / one.path.strip("/").replace("/", "_")
-            _write(copy, one.before, 0o600)
+            copy.touch(0o600)
+            _write(copy, one.before)
     sync_folder(folder)
+    sync_folder(folder.parent)
 
 
 def _put(path: str, content: bytes | None) -> None:
@@ -135,23 +135,25 @@ def _put(path: str, content: bytes | None) -> None:
     target = Path(os.path.realpath(path))
     if content is None:
         target.unlink(missing_ok=True)
-    else:
-        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        # One that a kill left behind is written again.
-        new = target.with_name(f".{target.name}.dockerstorage-new")
-        new.unlink(missing_ok=True)
-        _write(new, content, _NEW_FILE_MODE)
-        if target.exists():
-            _like(new, target)
-        new.replace(target)
-    if target.parent.is_dir():
         sync_folder(target.parent)
+        return
+    if not target.parent.is_dir():
+        target.parent.mkdir(mode=0o755, parents=True)
+        sync_folder(target.parent.parent)
+    new = target.with_name(f".{target.name}.dockerstorage-new")
+    new.unlink(missing_ok=True)  # a kill left it
+    new.touch(0o600)
+    if target.exists():
+        _like(new, target)
+    else:
+        new.chmod(_NEW_FILE_MODE)  # whatever the umask
+    _write(new, content)
+    new.replace(target)
+    sync_folder(target.parent)
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(file.fileno(), mode)  # whatever the umask
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
