@@ -99,7 +99,15 @@ def _health(pool: Pool) -> Iterator[Finding]:
 
 
 def _engine(sight: Sight) -> Iterator[Finding]:
-    if sight.hidden is not None:
+    if sight.migration is not None:
+        plan = sight.migration.plan
+        yield Finding(
+            "migration_open",
+            f"The migration from {plan.source} to {plan.target} is not over: "
+            f"{sight.migration.outcome or 'it was cut'}.",
+            "See dockerstorage.migration. Prune nothing until it is committed or rolled back.",
+        )
+    elif sight.hidden is not None:
         yield Finding(
             "hidden_store",
             f"A devicemapper store with {sight.hidden.images} images and "

@@ -126,6 +126,8 @@ class Steps:
         assert progress is not None
         self._builder.clear()
         if progress.downtime_began:
+            if progress.outcome is not None:
+                self._journal.add(facts={"stopped_at": time.time()})
             services.block()
             self._end_engine()
             configfiles.undo(self._change)

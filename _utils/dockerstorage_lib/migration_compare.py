@@ -48,12 +48,15 @@ def differences(before: Objects, after: Objects, there: Mapping[str, Iterable[st
 
 
 def new_objects(before: Objects, after: Objects) -> list[dict[str, str]]:
-    """Objects that there were not before: kind, id, name."""
+    """Images and containers that there were not before: kind, id, name.
+
+    Volumes and networks are no store's own: they stay in sight, whatever serves.
+    """
     return [
         {"kind": kind[:-1], "id": id_, "name": _name(id_, document)}
-        for kind in KINDS
+        for kind in ("images", "containers")
         for id_, document in after[kind].items()
-        if id_ not in before[kind] and not _is_remade(kind, document)
+        if id_ not in before[kind]
     ]
 
 

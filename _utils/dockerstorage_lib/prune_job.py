@@ -9,6 +9,7 @@ from typing import Any
 from . import poolview, summary
 from .adapters import dmioctl, dmsetup, store
 from .adapters.engine import Engine
+from .adapters.migration_journal import Journal
 from .devmapper import ThinPoolStatus
 from .errors import BadInput, EngineUnreachable, Refused
 from .gather import Site, read_inventory, read_site, weigh
@@ -38,6 +39,7 @@ class Prepared:
 def prepare(engine: Engine, policy: Policy, now: float) -> Prepared:
     """Look and plan; raises Refused when nothing may be removed on this host."""
     site = read_site(engine.info())
+    _refuse_open_migration()
     _refuse_hidden_store(site)
     if policy.until_percent is not None and site.pool is None:
         raise BadInput(
@@ -112,6 +114,16 @@ def as_dict(prepared: Prepared, outcome: Outcome | None = None) -> dict[str, Any
         }
     result["summary"] = summary.prune_lines(result)
     return result
+
+
+def _refuse_open_migration() -> None:
+    progress = Journal().read()
+    if progress is not None:
+        raise Refused(
+            f"the migration from {progress.plan.source} to {progress.plan.target} is not over: "
+            "its other store still needs volumes and networks that look unused. See "
+            "dockerstorage.migration, and commit it or roll it back first"
+        )
 
 
 def _refuse_hidden_store(site: Site) -> None:

@@ -11,9 +11,11 @@ from typing import Any
 from . import findings, poolview
 from .adapters import configfiles, hostfiles, store
 from .adapters.engine import Engine
+from .adapters.migration_journal import Journal
 from .driversettings import DRIVER, Configuration
 from .errors import DockerstorageError
 from .gather import Site, read_site
+from .migration import Progress
 from .poolview import Pool
 
 
@@ -26,6 +28,8 @@ class Sight:
     pool: Pool | None = None
     counts: dict[str, int] = field(default_factory=dict)
     hidden: store.HiddenStore | None = None
+    #: That is under way, or waits for its commit.
+    migration: Progress | None = None
     configuration: Configuration | None = None
     unseen: list[tuple[str, str]] = field(default_factory=list)
 
@@ -52,6 +56,7 @@ def look(connect: Callable[[], Engine], data_root: str | None = None) -> Sight:
     site = read_site(info) if info else site_without_engine(data_root, unseen, driver)
     sight = Sight(site, info, counts=counts or {}, unseen=unseen, configuration=configuration)
     try:
+        sight.migration = Journal().read()
         sight.hidden = store.hidden_store(site.root, site.driver)
         sight.pool = poolview.read_pool(site, unseen)
     except (DockerstorageError, OSError) as error:

@@ -1,8 +1,8 @@
 """Runs in a guest: what a tree holds, one line of JSON for each file; or make a tree hold a lot.
 
-contents.py show ROOT, contents.py fill ROOT
+contents.py show ROOT, contents.py fill ROOT, contents.py archive < TAR
 
-``show`` tells all that an export promises to keep: path, type, mode, owner, times in ns, size,
+``archive`` prints one digest of all that a tar holds, whatever the order. ``show`` tells all that an export promises to keep: path, type, mode, owner, times in ns, size,
 digest, extended attributes, link target, device numbers, which names are one file. It stays in the
 file system of ROOT, as what is mounted in a container is not the container's.
 """
@@ -12,6 +12,7 @@ import json
 import os
 import stat
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -103,5 +104,18 @@ def fill(root: str) -> None:
     os.utime("rich/sticky", ns=(5, 7))
 
 
+def archive() -> None:
+    found = []
+    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as members:
+        for one in members:
+            content = members.extractfile(one) if one.isfile() else None
+            facts = (one.mode, one.uid, one.gid, one.mtime, one.size, one.type, one.linkname)
+            digest = hashlib.sha256(content.read() if content else b"").hexdigest()
+            xattrs = sorted(item for item in one.pax_headers.items() if "xattr" in item[0])
+            found.append(repr((one.name, facts, digest, xattrs)))
+    text = "\n".join(sorted(found))
+    print(hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest())
+
+
 if __name__ == "__main__":
-    {"show": show, "fill": fill}[sys.argv[1]](sys.argv[2])
+    {"show": show, "fill": fill, "archive": archive}[sys.argv[1]](*sys.argv[2:])

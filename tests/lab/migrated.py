@@ -1,0 +1,100 @@
+"""Migrations of hosts in the lab: run, killed and cut; and all of a host's content, to compare."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from dockerstorage_lib import migration_compare
+from tests.lab import richhost, world
+from tests.lab.commands import Background
+from tests.lab.hosts import Host
+
+ARGV = ["/opt/salt/3008/bin/python", "/src/tests/lab/migrator.py"]
+STEPS = ("stage", "stop", "graft", "place", "mark", "configure", "start", "verify")
+DIGESTS = """
+for id in $(docker ps -aq --no-trunc); do
+    echo $id $(docker export $id | {contents} archive)
+done
+echo images $(docker save $(docker image ls -aq --no-trunc | sort -u) | {contents} archive)
+"""
+
+
+def migrate(host: Host, what: str, *words: str, timeout: float = 150, **arguments: Any) -> Any:
+    """A migration in a process of its own: its result, or the status if it was killed."""
+    argv = [*ARGV, what, json.dumps(arguments), *words]
+    done = host.guest.run(argv, timeout=timeout, check=False)
+    if not done.stdout:
+        assert done.status == 137, done.stderr
+    return json.loads(done.stdout) if done.stdout else {"status": done.status}
+
+
+def begin(host: Host, what: str, *words: str, **arguments: Any) -> Background:
+    """The same without waiting."""
+    return host.guest.start([*ARGV, what, json.dumps(arguments), *words])
+
+
+def content(host: Host) -> dict[str, Any]:
+    """All that a migration promises to keep, seen without it: every object's document, every file
+    of every container and image as the engine gives it, and all that one running container and one
+    volume hold, extended attributes and nanoseconds included."""
+    digests = host.guest.run(DIGESTS.format(contents=richhost.CONTENTS), timeout=240).stdout
+    return {
+        "objects": documents(host),
+        "digests": sorted(digests.splitlines()),
+        "rich": {
+            path: {key: value for key, value in facts.items() if key != "same_as"}
+            for path, facts in richhost.container(host, "rich").items()
+        },
+        "volume": richhost.volume(host, "vol-rich"),
+    }
+
+
+def documents(host: Host) -> dict[str, dict[str, Any]]:
+    """Every object's document by id."""
+    seen = world.state(host)
+    return {
+        kind: {one["Name" if kind == "volumes" else "Id"]: one for one in rows}
+        for kind, rows in seen.items()
+    }
+
+
+def assert_same(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """Nothing is lost, nothing is other; containers that ran run, by their restart policies."""
+    assert migration_compare.differences(before["objects"], after["objects"], {}) == []
+    for kind in ("images", "containers", "volumes", "networks"):
+        assert len(after["objects"][kind]) == len(before["objects"][kind])
+    for id_, old in before["objects"]["containers"].items():
+        now = after["objects"]["containers"][id_]
+        assert now["State"]["Status"] == old["State"]["Status"], old["Name"]
+    assert after["digests"] == before["digests"]
+    assert after["rich"] == before["rich"]
+    assert after["volume"] == before["volume"]
+
+
+def driver(host: Host) -> str:
+    """The storage driver that the engine runs on."""
+    return host.docker("info", "-f", "{{.Driver}}")
+
+
+def daemon_config(host: Host) -> Any:
+    return json.loads(host.guest.run("cat /etc/docker/daemon.json").stdout)
+
+
+def left_behind(host: Host) -> list[str]:
+    """What a migration that is over must not leave: devices, loops, mounts, locks of the unit."""
+    return host.guest.run(
+        "dmsetup ls | grep dockerstorage; losetup -a | grep deleted;"
+        "grep dockerstorage /proc/self/mountinfo;"
+        "ls -d /etc/systemd/system/docker.*.d/dockerstorage*;"
+        "ls -d /var/lib/docker/.dockerstorage* /run/dockerstorage/job*",
+        check=False,
+    ).stdout.splitlines()
+
+
+def cut(host: Host, running: Background, seconds: float) -> None:
+    """Cut the power so many seconds from now, and boot."""
+    time.sleep(seconds)
+    host.guest.cut_power()
+    host.guest.boot()

@@ -1,0 +1,47 @@
+"""Migrations of real hosts by graft: nothing is lost, whatever happens on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab import migrated, prepared, richhost
+from tests.lab.hosts import Host
+from tests.lab.migrated import migrate
+from tests.lab.salthost import salt_call
+
+
+@pytest.fixture(scope="module", params=["direct", "loop"])
+def rich(request: pytest.FixtureRequest) -> Iterator[tuple[Host, dict[str, Any]]]:
+    """A host on devicemapper with objects that are hard to carry, and all its content."""
+    host = prepared.open_host(request.param, f"migrate-{request.param}")
+    with host.guest:
+        richhost.enrich(host)
+        host.docker("pause", "kept-web")
+        yield host, migrated.content(host)
+
+
+def test_nothing_is_lost_and_the_way_back_is_open(rich: tuple[Host, dict[str, Any]]) -> None:
+    host, before = rich
+    config = migrated.daemon_config(host)
+    planned = salt_call(host.guest, "dockerstorage.migrate", "overlay2", "test=True")
+    assert planned["possible"], planned["obstacles"]
+    assert migrated.daemon_config(host) == config
+    done = salt_call(host.guest, "dockerstorage.migrate", "overlay2", timeout=180)
+    assert done["outcome"] == "switched"
+    assert migrated.driver(host) == "overlay2"
+    migrated.assert_same(before, migrated.content(host))
+    assert migrated.daemon_config(host) == {"iptables": False, "storage-driver": "overlay2"}
+    report = salt_call(host.guest, "dockerstorage.report")
+    assert [one["code"] for one in report["warnings"]] == ["migration_open"]
+
+    back = migrate(host, "rollback")
+    assert back["outcome"] == "abandoned"
+    assert migrated.driver(host) == "devicemapper"
+    assert migrated.daemon_config(host) == config
+    migrated.assert_same(before, migrated.content(host))
+    gone = migrate(host, "commit")
+    assert gone["removed"] == ["/var/lib/docker/.dockerstorage-migration"]
+    assert migrated.left_behind(host) == []
