@@ -1,18 +1,22 @@
 """Runs in a guest: what a tree holds, one line of JSON for each file; or make a tree hold a lot.
 
-contents.py show ROOT, contents.py fill ROOT, contents.py archive < TAR
+contents.py show ROOT, contents.py fill ROOT, contents.py archive < TAR, contents.py images < TAR
 
-``archive`` prints one digest of all that a tar holds, whatever the order. ``show`` tells all that an export promises to keep: path, type, mode, owner, times in ns, size,
+``show`` tells all that an export promises to keep: path, type, mode, owner, times in ns, size,
 digest, extended attributes, link target, device numbers, which names are one file. It stays in the
-file system of ROOT, as what is mounted in a container is not the container's.
+file system of ROOT, as what is mounted in a container is not the container's. ``archive`` prints
+one digest of all that a tar holds, whatever the order; ``images`` those of the layers and
+configurations in the output of ``docker save``.
 """
 
 import hashlib
 import json
 import os
+import re
 import stat
 import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -117,5 +121,22 @@ def archive() -> None:
     print(hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest())
 
 
+def images() -> None:
+    found = set()
+    with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as members:
+        for one in members:
+            if one.name.endswith("/layer.tar") or re.fullmatch("[0-9a-f]{64}.json", one.name):
+                content = members.extractfile(one) if one.isfile() else None
+                if content:  # else it is a link to one that came before
+                    found.add(hashlib.sha256(content.read()).hexdigest())
+    print(*sorted(found))
+
+
 if __name__ == "__main__":
-    {"show": show, "fill": fill, "archive": archive}[sys.argv[1]](*sys.argv[2:])
+    modes: dict[str, Callable[..., None]] = {
+        "show": show,
+        "fill": fill,
+        "archive": archive,
+        "images": images,
+    }
+    modes[sys.argv[1]](*sys.argv[2:])

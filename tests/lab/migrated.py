@@ -17,7 +17,7 @@ DIGESTS = """
 for id in $(docker ps -aq --no-trunc); do
     echo $id $(docker export $id | {contents} archive)
 done
-echo images $(docker save $(docker image ls -aq --no-trunc | sort -u) | {contents} archive)
+echo images $(docker save $(docker image ls -aq --no-trunc | sort -u) | {contents} images)
 """
 
 

@@ -1,20 +1,27 @@
 """Runs in a guest: a migration in a process of its own, which can kill itself on the way.
 
-migrator.py WHAT [ARGUMENTS] [before=STEP | after=STEP | inside=STEP:N]: WHAT is run, resume,
-rollback, status or commit; ARGUMENTS are those of prepare, as JSON. Dies by SIGKILL before a step
-begins or after it has ended, by its journal, or at the Nth thing that it turns to in a step.
-Prints the result, or the error.
+migrator.py WHAT [ARGUMENTS] [before=STEP | after=STEP | act=N[:STEP] | how=stop]: WHAT is run,
+resume, rollback, status or commit; ARGUMENTS are those of prepare, as JSON. Dies by SIGKILL when
+its journal says that a step begins or has ended, or before the Nth thing that it changes (in a
+step); or stops there until it is told to go on. Prints the result, or the error.
 """
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 from typing import Any
 
-from dockerstorage_lib import jobs, migrate, migrate_commit, migrate_plan
-from dockerstorage_lib.adapters import migration_journal
+from dockerstorage_lib import graft, jobs, migrate, migrate_commit, migrate_plan, placement
+from dockerstorage_lib.adapters import (
+    configfiles,
+    container_files,
+    migration_journal,
+    overlay_store,
+    services,
+)
 from dockerstorage_lib.adapters.engine_import import ImportEngine
 from dockerstorage_lib.errors import DockerstorageError
 
@@ -22,34 +29,50 @@ what, *words = sys.argv[1:]
 arguments = json.loads(next((word for word in words if word.startswith("{")), "{}"))
 deadly = dict(word.split("=", 1) for word in words if not word.startswith("{"))
 add = migration_journal.Journal.add
-advance = jobs.Job.advance
-step, left = deadly.get("inside", ":0").split(":")
-now, count = "", 0
+number, _, wanted = deadly.get("act", "0").partition(":")
+step, count = "", 0
 
 
 def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGSTOP if deadly.get("how") == "stop" else signal.SIGKILL)
 
 
 def watching_add(self: migration_journal.Journal, **line: Any) -> None:
-    global now
+    global step
     add(self, **line)
-    now = line.get("begin", "")
+    step = line.get("begin", step)
     if {("before", line.get("begin")), ("after", line.get("end"))} & set(deadly.items()):
         die()
 
 
-def watching_advance(self: jobs.Job, done: int) -> None:
-    global count
-    if now == step:
-        count += 1
-        if count == int(left):
-            die()
-    advance(self, done)
+def counted(place: Any, name: str) -> None:
+    """Count the calls of a function that changes something."""
+    function = getattr(place, name)
+
+    def call(*words: Any, **others: Any) -> Any:
+        global count
+        if not wanted or step == wanted:
+            count += 1
+            if count == int(number):
+                die()
+        return function(*words, **others)
+
+    setattr(place, name, call)
 
 
 migration_journal.Journal.add = watching_add  # type: ignore[method-assign]
-jobs.Job.advance = watching_advance  # type: ignore[method-assign]
+counted(services, "block")
+counted(services, "unblock")
+counted(services, "start")
+counted(services, "stop")
+counted(services, "_systemctl")
+counted(configfiles, "_put")
+counted(container_files, "set_driver")
+counted(placement, "_rename")
+counted(overlay_store.OverlayStore, "add")
+counted(graft, "take_record")
+counted(ImportEngine, "start")
+counted(shutil, "rmtree")
 result: Any
 try:
     with jobs.running("migrate", what, time.time(), lambda _: None) as job:

@@ -45,3 +45,42 @@ def test_nothing_is_lost_and_the_way_back_is_open(rich: tuple[Host, dict[str, An
     gone = migrate(host, "commit")
     assert gone["removed"] == ["/var/lib/docker/.dockerstorage-migration"]
     assert migrated.left_behind(host) == []
+
+
+def test_killed_before_and_after_every_step_it_goes_on(rich: tuple[Host, dict[str, Any]]) -> None:
+    host, before = rich
+    what = "run"
+    for step in migrated.STEPS:
+        for moment in ("before", "after"):
+            assert migrate(host, what, f"{moment}={step}") == {"status": 137}
+            state = {one["step"]: one["state"] for one in migrate(host, "status")["steps"]}
+            assert state[step] == {"before": "begun", "after": "done"}[moment]
+            what = "resume"
+    assert migrate(host, "resume")["outcome"] == "switched"
+    migrated.assert_same(before, migrated.content(host))
+    # The way back, killed before each thing that it does.
+    for number in range(1, 99):
+        done = migrate(host, "rollback", f"act={number}")
+        if "outcome" in done:
+            break
+        assert done == {"status": 137}
+    assert number > len(before["objects"]["containers"])
+    assert migrated.driver(host) == "devicemapper"
+    migrated.assert_same(before, migrated.content(host))
+    migrate(host, "commit")
+    assert migrated.left_behind(host) == []
+
+
+def test_from_within_every_step_it_goes_back(rich: tuple[Host, dict[str, Any]]) -> None:
+    host, before = rich
+    config = migrated.daemon_config(host)
+    for step in migrated.STEPS:
+        killed = migrate(host, "run", f"act=1:{step}")
+        assert killed == {"status": 137}, step
+        done = migrate(host, "rollback")
+        assert done["outcome"] == ("abandoned" if step == "verify" else "rolled back"), step
+        if step == "verify":
+            migrate(host, "commit")
+        assert migrated.left_behind(host) == []
+        assert migrated.daemon_config(host) == config
+    migrated.assert_same(before, migrated.content(host))
