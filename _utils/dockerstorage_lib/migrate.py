@@ -13,7 +13,7 @@ from .adapters.migration_journal import Journal
 from .errors import DockerstorageError, EngineUnreachable, Interrupted, Refused
 from .graft import Graft
 from .jobs import Job
-from .migrate_steps import BEFORE, Builder, Steps, objects
+from .migrate_steps import BEFORE, Builder, Steps, objects, prints
 from .migration import STEPS, Plan, Progress
 
 Connect = Callable[[], ImportEngine]
@@ -52,9 +52,8 @@ def roll_back(connect: Connect, job: Job, force: bool) -> dict[str, Any]:
         new = _news(progress, journal, connect)
         if new and not force:
             raise Refused(
-                f"{len(new)} objects came to exist since the switch, and the old store does not "
-                f"have them: {_listed(new)}. They and what containers wrote since would be out of "
-                "sight: export what matters (dockerstorage.export), then say force=True"
+                "this came to exist since the switch, and would be out of sight in the old store: "
+                f"{_listed(new)}. Export what matters (dockerstorage.export), then say force=True"
             )
         journal.add(rollback="", facts={"new": new})
         return _backward(journal, connect, job)
@@ -157,7 +156,17 @@ def _news(progress: Progress, journal: Journal, connect: Connect) -> list[dict[s
         now = objects(connect())
     except EngineUnreachable:
         return []
-    return migration_compare.new_objects(journal.kept(BEFORE), now)
+    new = migration_compare.new_objects(journal.kept(BEFORE), now)
+    was, is_ = progress.facts.get("prints", {}), prints(progress.plan)
+    written = [id_ for id_, one in was.items() if is_.get(id_, one) != one]
+    return new + [
+        {"kind": "files written by container", "id": id_, "name": _container_name(now, id_)}
+        for id_ in written
+    ]
+
+
+def _container_name(now: dict[str, Any], id_: str) -> str:
+    return str(now["containers"].get(id_, {}).get("Name", id_)).lstrip("/")
 
 
 def _listed(new: list[dict[str, str]]) -> str:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import driverchange, export_plan, placement, poolview, summary
-from .adapters import configfiles, container_files, dmsetup, store
+from . import driverchange, driverconflicts, drivers, export_plan, placement, poolview, summary
+from .adapters import configfiles, container_files, dmsetup, kernelfacts, store
 from .adapters.engine_import import ImportEngine
 from .adapters.migration_journal import Journal
 from .driveroptions import check_driver
+from .driversettings import Configuration
 from .errors import BadInput, Refused
 from .gather import Site, read_inventory, read_site
 from .migration import STEPS, Plan
@@ -20,8 +21,8 @@ from .objects import Inventory, chain_ids
 from .summary import human_bytes
 
 METHODS = ("graft", "bundle")
-#: What a migration needs of the engine's files on disk; the last with devicemapper.
-OLDEST_ENGINE, LAST_DEVICEMAPPER = (1, 13), 24
+#: Whose files on disk are known.
+OLDEST_ENGINE = (1, 13)
 #: Kept free on the data root's file system beyond what is written.
 RESERVE_BYTES = 256 << 20
 #: Pessimistic, for the estimates: layers of small files on a slow disk.
@@ -94,6 +95,8 @@ def prepare(
     layers, containers = _bytes(inventory, engine, site)
     files = container_files.read_all(site.root)
     obstacles = [
+        *_configured(configuration, site.driver),
+        *_supported(plan),
         *_leftovers(plan),
         *_engine(info, plan),
         *_pool(site),
@@ -127,6 +130,19 @@ def _bytes(inventory: Inventory, engine: ImportEngine, site: Site) -> tuple[int,
     return layers, sum(own.values())
 
 
+def _configured(configuration: Configuration, driver: str) -> Iterator[str]:
+    """A daemon that does not run as it is configured would come up otherwise than it went down."""
+    for one in driverconflicts.find_conflicts(configuration, driver):
+        yield f"{one.text} {one.remedy}"
+
+
+def _supported(plan: Plan) -> Iterator[str]:
+    verdicts, _ = drivers.judge(kernelfacts.facts(plan.root, plan.engine_version))
+    for one in verdicts:
+        if one.name == plan.target and not one.supported:
+            yield f"this host cannot run {plan.target}: {'; '.join(one.why_not)}"
+
+
 def _leftovers(plan: Plan) -> Iterator[str]:
     if Journal().read() is not None:
         yield (
@@ -151,8 +167,6 @@ def _engine(info: dict[str, Any], plan: Plan) -> Iterator[str]:
     version = tuple(int(part) for part in plan.engine_version.split(".")[:2] if part.isdigit())
     if version < OLDEST_ENGINE:
         yield f"Docker {plan.engine_version} is too old: upgrade it to 1.13 or newer first"
-    if plan.target == store.DRIVER and version[0] > LAST_DEVICEMAPPER and version[0] < 1000:
-        yield f"Docker {plan.engine_version} has no devicemapper any more: 24 was the last"
     if (info.get("Swarm") or {}).get("LocalNodeState") not in (None, "", "inactive"):
         yield (
             "the host is a node of a swarm: drain it (docker node update --availability drain) "

@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from . import driverchange, migration_compare, placement
@@ -18,12 +19,14 @@ from .adapters import (
     dmsetup,
     hostfiles,
     loop_pool,
+    mounts,
     processes,
     services,
     shell,
     store,
 )
 from .adapters.engine_import import ImportEngine
+from .adapters.fingerprint import fingerprint
 from .adapters.migration_journal import Journal
 from .errors import CommandFailed, DockerstorageError, EngineUnreachable, Incoherent
 from .gather import Site
@@ -74,6 +77,19 @@ class Steps:
 
     def _stage(self) -> None:
         self._builder.stage(self._site())
+        self._settle()
+
+    def _settle(self) -> None:
+        """Have the engine mend the file systems that a loss of power left with an open log."""
+        site = self._site()
+        if site.pool is None:
+            return
+        ids = store.containers(site.root, site.driver)
+        open_ = mounts.run_private(
+            lambda: [one for one in ids if not mounts.is_settled(site, one)], self._job.cancel
+        )
+        for one in open_:
+            self._connect().changed_paths(one)  # for this it mounts the container's layer
 
     def _stop(self) -> dict[str, Any]:
         if self._journal.kept(BEFORE) is None:
@@ -87,8 +103,9 @@ class Steps:
         with loop_pool.readable(self._site(), self._plan.loop_block_sectors) as site:
             self._builder.finish(site)
 
-    def _place(self) -> None:
+    def _place(self) -> dict[str, Any]:
         placement.do(self._plan)
+        return {"prints": prints(self._plan)}
 
     def _mark(self) -> None:
         for one in container_files.read_all(self._plan.root):
@@ -259,6 +276,17 @@ def objects(engine: ImportEngine) -> dict[str, dict[str, Any]]:
         }
         for kind, known in ids.items()
     }
+
+
+def prints(plan: Plan) -> dict[str, str]:
+    """What tells whether a container has written to its files, by id; overlay2 only."""
+    if plan.target != "overlay2":
+        return {}
+    found = {}
+    for id_ in store.containers(plan.root, plan.target):
+        layer = store.container_hashes(plan.root, id_, plan.target)[0]
+        found[id_] = fingerprint(Path(plan.root, plan.target, layer, "diff"))
+    return found
 
 
 def unmount_below(folder: str) -> None:

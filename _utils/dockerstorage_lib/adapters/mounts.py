@@ -110,6 +110,21 @@ def container_pair(site: Site, container_id: str) -> Iterator[tuple[Path, Path]]
         yield old / "rootfs", new / "rootfs"
 
 
+def is_settled(site: Site, container_id: str) -> bool:
+    """Whether a container's files can be read as they are, once the engine has stopped.
+
+    A file system that a loss of power left with an open log cannot: the engine must mount it once.
+    """
+    now, _ = store.container_hashes(site.root, container_id)
+    if _engine_name(site, now) in dmioctl.active_names():
+        return True  # in use; it ends in order
+    try:
+        with _thin(site, now, ("ro", "ro")):
+            return True
+    except Refused:
+        return False
+
+
 @contextmanager
 def layer_pair(site: Site, before: str, now: str) -> Iterator[tuple[Path, Path]]:
     """The files of two layers that nobody writes to, to compare them; devicemapper only."""
