@@ -13,7 +13,7 @@ def fingerprint(folder: Path) -> str:
     for path, folders, files in os.walk(os.fsencode(folder)):
         folders.sort()
         for name in sorted(folders + files):
-            seen = os.lstat(os.path.join(path, name))
+            seen = os.lstat(path + b"/" + name)
             facts = (seen.st_ino, seen.st_ctime_ns, seen.st_size, seen.st_mode)
             found.update(repr((path, name, facts)).encode())
     return found.hexdigest()
