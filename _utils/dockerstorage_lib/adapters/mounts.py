@@ -98,11 +98,15 @@ def image_layer(site: Site, hash_: str) -> Iterator[Path]:
 
 @contextmanager
 def container_pair(site: Site, container_id: str) -> Iterator[tuple[Path, Path]]:
-    """A container's files and, to compare them with, those it began with; devicemapper only.
+    """A container's files and, to compare them with, those it began with: (before, now).
 
-    Raises Refused if the file system must be mended first, as only the engine may.
+    Not for overlay2, where its own layer holds nothing else. Raises Refused for other drivers, and
+    if the file system must be mended first, as only the engine may.
     """
-    now, before = store.container_hashes(site.root, container_id)
+    now, before = store.container_hashes(site.root, container_id, site.driver)
+    if site.pool is None:
+        yield _folder(site, before).path, _folder(site, now).path
+        return
     with (
         _thin(site, before, ("ro,norecovery", "ro,noload"), POINT.with_name("before")) as old,
         _live(site, now) or _thin(site, now, ("ro", "ro")) as new,
@@ -111,23 +115,51 @@ def container_pair(site: Site, container_id: str) -> Iterator[tuple[Path, Path]]
 
 
 @contextmanager
-def container_tree(site: Site, container_id: str, *, write: bool) -> Iterator[LayerTree]:
+def lower_tree(site: Site, container_id: str) -> Iterator[Path]:
+    """On overlay2: all that lies below a container's own layer, as one directory, read-only."""
+    hash_ = store.container_hashes(site.root, container_id, site.driver)[0]
+    links = store.lower_links(site.root, hash_)
+    if len(links) == 1:  # which overlayfs takes for an upper directory that was forgotten
+        yield Path(site.root, site.driver, links[0])
+        return
+    point = POINT.with_name("before")
+    point.mkdir(parents=True, exist_ok=True)
+    # The options must fit into a page, for which the engine has short links; this thread shares
+    # its working directory with no other, see unshare(2).
+    os.chdir(Path(site.root, site.driver))
+    _mount("overlay", str(point), "overlay", MS_RDONLY, f"lowerdir={':'.join(links)}")
+    try:
+        yield point
+    finally:
+        _umount(point)
+
+
+@contextmanager
+def container_tree(
+    site: Site, container_id: str, *, write: bool, init: bool = False
+) -> Iterator[LayerTree]:
     """A container's own layer, to write into when it does not run; within ``run_private``.
 
+    init: the one between it and the image, in which the engine made ``/etc/hosts`` and the like.
     Raises Refused for a driver whose layers are no directories.
     """
-    hash_ = store.container_hashes(site.root, container_id, site.driver)[0]
-    if site.driver == "overlay2":
-        yield LayerTree(Path(site.root, "overlay2", hash_, "diff"), "overlay")
-    elif site.driver == "vfs":
-        yield LayerTree(Path(site.root, "vfs", "dir", hash_), "remove")
-    elif site.driver == "btrfs":
-        yield LayerTree(Path(site.root, "btrfs", "subvolumes", hash_), "remove")
-    elif site.pool is not None:
+    hash_ = store.container_hashes(site.root, container_id, site.driver)[init]
+    if site.pool is not None:
         with _writable(site, hash_) if write else _thin(site, hash_, ("ro", "ro")) as folder:
             yield LayerTree(folder / "rootfs", "remove")
     else:
-        raise _unknown(site)
+        yield _folder(site, hash_)
+
+
+def _folder(site: Site, hash_: str) -> LayerTree:
+    """A layer that is a directory."""
+    if site.driver == "overlay2":
+        return LayerTree(Path(site.root, "overlay2", hash_, "diff"), "overlay")
+    if site.driver == "vfs":
+        return LayerTree(Path(site.root, "vfs", "dir", hash_), "remove")
+    if site.driver == "btrfs":
+        return LayerTree(Path(site.root, "btrfs", "subvolumes", hash_), "remove")
+    raise _unknown(site)
 
 
 def _unknown(site: Site) -> Refused:
