@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import contents
+
 from dockerstorage_lib import gather, jobs, second_containers, second_images
 from dockerstorage_lib.adapters import mounts, second_daemon, services, store
 from dockerstorage_lib.adapters.engine_import import ImportEngine
