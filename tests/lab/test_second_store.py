@@ -89,6 +89,7 @@ def test_every_container_is_in_the_new_store_as_it_was(host: Host) -> None:
     host.stop_docker()
 
     filled = run(host, f"fill {driver}")
+    print(filled["seconds"])
     assert len(filled["digests"]) == 8
     for container_id, (read, written) in filled["digests"].items():
         assert read == written, container_id
