@@ -9,14 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from .adapters import mounts, tree
 from .adapters.base import Chosen
-from .adapters.changes import Changes, chosen_changes, init_changes, own_changes
+from .adapters.changes import Changes, chosen_changes, container_changes
 from .adapters.durable import sync_folder
 from .adapters.engine_import import ImportEngine
 from .adapters.pump import pump
@@ -87,15 +86,14 @@ def fill_container(
         with mounts.container_tree(target, placeholder_id, write=True, init=init) as layer:
             reader.copy(changes, layer)
 
-    with init_changes(source, container_id) as changes:
-        write(changes, init=True)
+    with container_changes(source, container_id) as (made, own):
+        write(made, init=True)
         if target.driver != "overlay2":
             # Its own layer began as a copy of the other.
             digest, reader.digest = reader.digest.copy(), hashlib.sha256()
-            write(changes, init=False)
+            write(made, init=False)
             reader.digest = digest
-    with own_changes(source, container_id) as changes:
-        write(changes, init=False)
+        write(own, init=False)
     second.rename(placeholder_id, container_id + FILLED)
     return Filled(reader.digest.hexdigest(), reader.bytes, reader.left_out)
 
@@ -106,20 +104,12 @@ def filled_digest(source: Site, container_id: str, target: Site, placeholder_id:
     It is that of ``Filled`` if everything is there as it was. Of the source no content is read.
     Within ``mounts.run_private``.
     """
+    with container_changes(source, container_id) as (made, own):
+        chosen = [_chosen(one) for one in (made, own)]
     digest = hashlib.sha256()
-    with init_changes(source, container_id) as changes:
-        init = _chosen(changes)
-    with chosen_changes(target, placeholder_id, init, init=True) as changes:
-        changes.write_tar(digest.update, _ignore)
-    reading: AbstractContextManager[Changes]
-    if target.driver == "overlay2":
-        reading = own_changes(target, placeholder_id)  # which shows what is too much, as well
-    else:
-        with own_changes(source, container_id) as changes:
-            own = _chosen(changes)
-        reading = chosen_changes(target, placeholder_id, own, init=False)
-    with reading as changes:
-        changes.write_tar(digest.update, _ignore)
+    for init, wanted in zip((True, False), chosen, strict=True):
+        with chosen_changes(target, placeholder_id, wanted, init=init) as changes:
+            changes.write_tar(digest.update, _ignore)
     return digest.hexdigest()
 
 

@@ -17,12 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import contents
-
 from dockerstorage_lib import gather, jobs, second_containers, second_images
 from dockerstorage_lib.adapters import mounts, second_daemon, services, store
 from dockerstorage_lib.adapters.engine_import import ImportEngine
 from dockerstorage_lib.errors import DockerstorageError
+from tests.lab import contents
 
 STAGE = Path("/var/lib/docker/dockerstorage-stage")
 NOTED = Path("/root/noted.json")
@@ -53,17 +52,15 @@ def fill(driver: str) -> dict[str, Any]:
     source = gather.Site(**noted["site"])
     second = second_daemon.SecondDaemon(STAGE / "data").engine()
     target = gather.read_site(second.info())
-    found: dict[str, Any] = {"digests": {}, "differences": {}, "left_out": {}, "seconds": []}
+    found: dict[str, Any] = {"digests": {}, "differences": {}, "left_out": {}}
 
     def work(job: jobs.Job) -> None:
         for number, (container_id, image_id) in enumerate(noted["images"].items()):
             for _ in range(2 if number < 2 else 1):  # what was filled before is filled anew
                 made = second_containers.make_container(second, container_id, image_id)
-                began = time.monotonic()
                 filled = second_containers.fill_container(
                     second, source, container_id, target, made, job
                 )
-                found["seconds"].append(round(time.monotonic() - began, 2))
             digest = second_containers.filled_digest(source, container_id, target, made)
             found["digests"][container_id] = [filled.sha256, digest]
             found["left_out"][container_id] = filled.left_out

@@ -13,7 +13,7 @@ from tests.lab.hosts import Host
 
 STAGE = "/var/lib/docker/dockerstorage-stage"
 SECOND = "docker -H unix:///run/dockerstorage/second/docker.sock"
-PROGRAM = "PYTHONPATH=/src/_utils /opt/salt/3008/bin/python /src/tests/lab/second.py"
+PROGRAM = "PYTHONPATH=/src/_utils:/src /opt/salt/3008/bin/python /src/tests/lab/second.py"
 LOOP = "devicemapper dm.loopdatasize=2G dm.loopmetadatasize=64M dm.basesize=1G"
 #: Where it comes from and goes to.
 WAYS = {"direct": "overlay2", "overlay": LOOP}
@@ -89,7 +89,6 @@ def test_every_container_is_in_the_new_store_as_it_was(host: Host) -> None:
     host.stop_docker()
 
     filled = run(host, f"fill {driver}")
-    print(filled["seconds"])
     assert len(filled["digests"]) == 8
     for container_id, (read, written) in filled["digests"].items():
         assert read == written, container_id

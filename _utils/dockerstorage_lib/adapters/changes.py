@@ -48,28 +48,28 @@ class Changes:
 
 
 @contextmanager
-def own_changes(site: Site, container_id: str) -> Iterator[Changes]:
-    """What a container changed, deletions included; raises Refused where that cannot be read."""
+def container_changes(site: Site, container_id: str) -> Iterator[tuple[Changes, Changes]]:
+    """What the engine made for a container, and what that changed since, deletions included.
+
+    Raises Refused where its layers cannot be read.
+    """
+    init = Chosen(INIT_PATHS)
     if site.driver == "overlay2":
         with (
             mounts.lower_tree(site, container_id) as lower,
-            mounts.container_tree(site, container_id, write=False) as layer,
+            mounts.container_tree(site, container_id, write=False, init=True) as before,
+            mounts.container_tree(site, container_id, write=False) as now,
         ):
-            yield Changes(layer.path, layer.whiteouts, LowerBase(lower))
+            yield (
+                Changes(before.path, "overlay", init, init),
+                Changes(now.path, "overlay", LowerBase(lower)),
+            )
         return
     with mounts.container_pair(site, container_id) as (old, new):
         base = Base(old)
         if site.driver == "vfs":
             base = CopyBase(old, store.container_made_ns(site.root, container_id, site.driver))
-        yield Changes(new, "remove", base)
-
-
-@contextmanager
-def init_changes(site: Site, container_id: str) -> Iterator[Changes]:
-    """What the engine itself made for a container, between the image and its own layer."""
-    with mounts.container_tree(site, container_id, write=False, init=True) as layer:
-        chosen = Chosen(INIT_PATHS)
-        yield Changes(layer.path, layer.whiteouts, chosen, chosen)
+        yield Changes(old, "remove", init, init), Changes(new, "remove", base)
 
 
 @contextmanager

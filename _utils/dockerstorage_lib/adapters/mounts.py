@@ -145,7 +145,10 @@ def container_tree(
     """
     hash_ = store.container_hashes(site.root, container_id, site.driver)[init]
     if site.pool is not None:
-        with _writable(site, hash_) if write else _thin(site, hash_, ("ro", "ro")) as folder:
+        # A place of its own: ``container_pair`` may be in use beside it.
+        point = POINT.with_name("own")
+        opened = _writable(site, hash_, point) if write else _thin(site, hash_, ("ro", "ro"), point)
+        with opened as folder:
             yield LayerTree(folder / "rootfs", "remove")
     else:
         yield _folder(site, hash_)
@@ -195,26 +198,26 @@ def _shared(device: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _writable(site: Site, hash_: str) -> Iterator[Path]:
+def _writable(site: Site, hash_: str, point: Path) -> Iterator[Path]:
     """A device under the engine's own name for it, mounted to be written to.
 
     The engine may want it meanwhile, for ``docker cp`` or to tell a size. It then takes the device
     that is there, and has the same superblock; two of one file system would destroy it.
     """
     name = _engine_name(site, hash_)
-    made = name not in dmsetup.devices()
+    made = name not in dmioctl.active_names()
     if made:
         dmsetup.create(name, _table(site, hash_), read_only=False)
     try:
         device = f"/dev/mapper/{name}"
         kind = file_system(device)
-        POINT.mkdir(parents=True, exist_ok=True)
+        point.mkdir(parents=True, exist_ok=True)
         flags = MS_NOSUID | MS_NODEV | MS_NOATIME
-        _mount(device, str(POINT), kind, flags, "nouuid" if kind == "xfs" else "")
+        _mount(device, str(point), kind, flags, "nouuid" if kind == "xfs" else "")
         try:
-            yield POINT
+            yield point
         finally:
-            _umount(POINT)
+            _umount(point)
     finally:
         if made:
             # Later if the engine has it open; it may be gone if the engine had it in between. One
