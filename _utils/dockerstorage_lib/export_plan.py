@@ -47,7 +47,7 @@ def plan_export(engine: ExportEngine, site: Site, wanted: Wanted) -> ExportPlan:
     chosen = choose(read_inventory(engine, site, with_cache=False), wanted)
     kept, not_taken = _takable(chosen)
     sizes = {
-        **_layer_sizes(kept, site),
+        **layer_sizes(kept, site),
         **container_sizes(kept, engine, site),
         **_volume_sizes(kept, engine),
     }
@@ -78,7 +78,8 @@ def _takable(chosen: Inventory) -> tuple[Inventory, list[NotTaken]]:
     )
 
 
-def _layer_sizes(chosen: Inventory, site: Site) -> dict[tuple[str, str], int]:
+def layer_sizes(chosen: Inventory, site: Site) -> dict[tuple[str, str], int]:
+    """Bytes of the layers of images, as the engine recorded them."""
     found = {}
     for image in chosen.images:
         for diff_id, chain in zip(image.diff_ids, chain_ids(image.diff_ids), strict=True):

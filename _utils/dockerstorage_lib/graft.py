@@ -16,7 +16,8 @@ from pathlib import Path
 from . import tarsplit
 from .adapters import directories, mounts, store, tree
 from .adapters.base import Base
-from .adapters.overlay_store import OverlayStore, take_record
+from .adapters.layer_records import take_image_records, take_record
+from .adapters.overlay_store import DRIVER, OverlayStore
 from .adapters.rooted import Root
 from .copytree import TreeCopy
 from .errors import Damaged, Refused
@@ -52,7 +53,7 @@ class Graft:
         def all_that_is_left(work: _Work) -> None:
             work.stage()
             work.containers()
-            work.records()
+            take_image_records(site, self._folder / "image" / DRIVER)
 
         self._run(site, all_that_is_left)
 
@@ -91,21 +92,6 @@ class _Work:
             if not (self._store.layerdb / "mounts" / container_id).exists():
                 self._job.turn_to(f"container {container_id[:12]}")
                 self._container(container_id)
-
-    def records(self) -> None:
-        """The engine's records of images, in one go and anew: they may have changed."""
-        for path in Path(self._site.root, "image", self._site.driver).iterdir():
-            if path.name == "layerdb":
-                continue
-            target = self._store.image / path.name
-            if target.is_dir():
-                shutil.rmtree(target)
-            if path.is_dir():
-                take_record(path, self._store.image, path.name)
-            else:
-                shutil.copy2(path, target)
-        descriptor = directories.open_root(self._store.image)
-        directories.sync(descriptor)
 
     def _chains(self) -> list[str]:
         """Chain ids of all layers that images and containers need, those below first."""

@@ -15,6 +15,7 @@ from .graft import Graft
 from .jobs import Job
 from .migrate_steps import BEFORE, Builder, Steps, objects, prints
 from .migration import STEPS, Plan, Progress
+from .second_builder import Bundle
 
 Connect = Callable[[], ImportEngine]
 
@@ -87,7 +88,7 @@ def _unfinished(journal: Journal) -> Progress:
 
 
 def _forward(plan: Plan, journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:
-    steps = Steps(plan, journal, _builder(plan, job), connect, job)
+    steps = Steps(plan, journal, _builder(plan, journal, connect, job), connect, job)
     progress = journal.read()
     assert progress is not None
     for name in STEPS:
@@ -128,7 +129,7 @@ def _backward(journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:
     # What containers ran on, be it for a moment, is kept: they may have written something.
     keep_new = "start" in progress.done
     job.turn_to("rolling back")
-    steps = Steps(plan, journal, _builder(plan, job), connect, job)
+    steps = Steps(plan, journal, _builder(plan, journal, connect, job), connect, job)
     try:
         failed = steps.roll_back(keep_new)
     except (DockerstorageError, OSError) as error:
@@ -144,8 +145,11 @@ def _backward(journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:
     return result
 
 
-def _builder(plan: Plan, job: Job) -> Builder:
-    return Graft(placement.stage_folder(plan.root), job)
+def _builder(plan: Plan, journal: Journal, connect: Connect, job: Job) -> Builder:
+    folder = placement.stage_folder(plan.root)
+    if plan.method == "graft":
+        return Graft(folder, job)
+    return Bundle(plan, folder, journal, connect, job)
 
 
 def _news(progress: Progress, journal: Journal, connect: Connect) -> list[dict[str, str]]:

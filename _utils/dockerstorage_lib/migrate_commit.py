@@ -7,16 +7,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import migration, placement, thinmap
-from .adapters import container_files, dmsetup, store, thintools
+from . import migration, placement, thin_cleanup
+from .adapters import container_files, store
 from .adapters.migration_journal import Journal
-from .errors import CommandFailed, Damaged, Refused
+from .errors import Damaged, Refused
 from .export_plan import allocated_bytes
 from .graft import check_layer
 from .jobs import Job
 from .migrate import Connect, alone
 from .migrate_steps import BEFORE, objects
 from .migration import Plan, Progress
+from .second_builder import release_new_pool
 
 
 def run(connect: Connect, job: Job | None) -> dict[str, Any]:
@@ -36,7 +37,9 @@ def run(connect: Connect, job: Job | None) -> dict[str, Any]:
             )
         doomed = _doomed(progress)
         devices = _devices(plan) if progress.outcome == migration.SWITCHED else []
-        freed = sum(map(allocated_bytes, doomed)) + _pool_bytes(plan, devices)
+        freed = sum(map(allocated_bytes, doomed)) + thin_cleanup.mapped_bytes(
+            plan.pool or "", devices
+        )
         result = {
             "test": job is None,
             "driver": kept,
@@ -46,7 +49,10 @@ def run(connect: Connect, job: Job | None) -> dict[str, Any]:
         }
         if job is not None:
             journal.add(begin="commit")
-            _remove_devices(plan, devices)
+            if progress.outcome == migration.ABANDONED:
+                release_new_pool(plan, placement.stage_folder(plan.root))
+            elif devices and plan.pool is not None:
+                thin_cleanup.release(plan.pool, devices)
             for path in doomed:
                 shutil.rmtree(path)
             journal.add(outcome=migration.COMMITTED, facts={"bytes_freed": freed})
@@ -114,21 +120,3 @@ def _devices(plan: Plan) -> list[int]:
     moved = plan.source == plan.target
     records = store.device_records(str(aside if moved else plan.root))
     return [one.device_id for one in records.values()]
-
-
-def _pool_bytes(plan: Plan, devices: list[int]) -> int:
-    if not devices or plan.pool is None:
-        return 0
-    pool_map = thintools.read_pool_map(plan.pool)
-    blocks = thinmap.freed_blocks(pool_map, [devices])
-    return sum(blocks) * pool_map.data_block_sectors * 512
-
-
-def _remove_devices(plan: Plan, devices: list[int]) -> None:
-    for device_id in devices:
-        assert plan.pool is not None
-        try:
-            dmsetup.message(plan.pool, 0, f"delete {device_id}")
-        except CommandFailed as error:
-            if "No data available" not in error.stderr and "ENODATA" not in error.stderr:
-                raise  # else a commit that was cut has deleted it

@@ -17,7 +17,8 @@ from .driversettings import Configuration
 from .errors import BadInput, Refused
 from .gather import Site, read_inventory, read_site
 from .migration import STEPS, Plan
-from .objects import Inventory, chain_ids
+from .objects import Inventory
+from .second_builder import new_pool
 from .summary import human_bytes
 
 METHODS = ("graft", "bundle")
@@ -103,6 +104,7 @@ def prepare(
         *_objects(files, force),
         *_busy(plan),
         *_room(plan, layers + containers),
+        *_same_pool(plan),
     ]
     configfiles.validate(configuration, change)
     return Prepared(
@@ -124,8 +126,7 @@ def _loop_block_sectors(site: Site) -> int | None:
 
 def _bytes(inventory: Inventory, engine: ImportEngine, site: Site) -> tuple[int, int]:
     """Bytes of all layers, each once, and of what containers changed."""
-    chains = {chain for one in inventory.images for chain in chain_ids(one.diff_ids)}
-    layers = sum(store.layer_size(site.root, site.driver, chain) or 0 for chain in chains)
+    layers = sum(export_plan.layer_sizes(inventory, site).values())
     own = export_plan.container_sizes(inventory, engine, site)
     return layers, sum(own.values())
 
@@ -201,7 +202,17 @@ def _busy(plan: Plan) -> Iterator[str]:
         yield "an image is being built: wait for its end, or end it"
 
 
+def _same_pool(plan: Plan) -> Iterator[str]:
+    if plan.pool is not None and new_pool(plan) == plan.pool:
+        yield (
+            f"the new store would lie in the pool of the old one, {plan.pool}: make another pool "
+            "(state dockerstorage.thinpool) and say options=dm.thinpooldev=/dev/mapper/..."
+        )
+
+
 def _room(plan: Plan, needed: int) -> Iterator[str]:
+    if plan.method == "bundle":
+        needed *= 2  # the bundle of images, which goes as soon as they are loaded
     free = store.free_bytes(plan.root)
     if free < needed + RESERVE_BYTES:
         yield (

@@ -32,6 +32,7 @@ from .errors import CommandFailed, DockerstorageError, EngineUnreachable, Incohe
 from .gather import Site
 from .jobs import Job
 from .migration import Plan
+from .second_builder import release_new_pool
 
 #: How long the daemon may take to end once its containers have had their time, and to answer.
 END_SECONDS, ANSWER_SECONDS = 60, 90
@@ -306,4 +307,5 @@ def remove_stage(plan: Plan) -> None:
     if (folder / "aside" / plan.source).exists():
         raise Incoherent(str(folder), "no part of the old store", "its parts")
     if folder.exists():
+        release_new_pool(plan, folder)
         shutil.rmtree(folder)

@@ -30,6 +30,8 @@ class ContainerFile:
     stop_signal: signal.Signals
     stop_seconds: int
     labels: Mapping[str, str]
+    image_id: str
+    storage_opt: Mapping[str, str]
     #: Whether the engine removes it as soon as it ends (--rm).
     auto_remove: bool
 
@@ -44,6 +46,7 @@ def _read(path: Path) -> ContainerFile:
     try:
         found = json.loads(text)
         state, config = found.get("State") or {}, found.get("Config") or {}
+        host = _host_config(path.with_name("hostconfig.json"))
         seconds = config.get("StopTimeout")
         return ContainerFile(
             found["ID"],
@@ -53,17 +56,20 @@ def _read(path: Path) -> ContainerFile:
             _signal(str(config.get("StopSignal") or "TERM")),
             STOP_SECONDS if seconds is None else int(seconds),
             config.get("Labels") or {},
-            _auto_remove(path.with_name("hostconfig.json")),
+            str(found.get("Image") or ""),
+            host.get("StorageOpt") or {},
+            bool(host.get("AutoRemove")),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise Unparsable(str(path), text[:200]) from None
 
 
-def _auto_remove(path: Path) -> bool:
+def _host_config(path: Path) -> dict[str, Any]:
     try:
-        return bool(json.loads(path.read_bytes()).get("AutoRemove"))
+        found: dict[str, Any] = json.loads(path.read_bytes())
     except FileNotFoundError:
-        return False
+        return {}
+    return found
 
 
 def _signal(text: str) -> signal.Signals:

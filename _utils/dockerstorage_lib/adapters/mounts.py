@@ -98,11 +98,15 @@ def image_layer(site: Site, hash_: str) -> Iterator[Path]:
 
 @contextmanager
 def container_pair(site: Site, container_id: str) -> Iterator[tuple[Path, Path]]:
-    """A container's files and, to compare them with, those it began with; devicemapper only.
+    """A container's files and, to compare them with, those it began with: (before, now).
 
-    Raises Refused if the file system must be mended first, as only the engine may.
+    Not for overlay2, where its own layer holds nothing else. Raises Refused for other drivers, and
+    if the file system must be mended first, as only the engine may.
     """
-    now, before = store.container_hashes(site.root, container_id)
+    now, before = store.container_hashes(site.root, container_id, site.driver)
+    if site.pool is None:
+        yield _folder(site, before).path, _folder(site, now).path
+        return
     with (
         _thin(site, before, ("ro,norecovery", "ro,noload"), POINT.with_name("before")) as old,
         _live(site, now) or _thin(site, now, ("ro", "ro")) as new,
@@ -137,23 +141,54 @@ def layer_pair(site: Site, before: str, now: str) -> Iterator[tuple[Path, Path]]
 
 
 @contextmanager
-def container_tree(site: Site, container_id: str, *, write: bool) -> Iterator[LayerTree]:
+def lower_tree(site: Site, container_id: str) -> Iterator[Path]:
+    """On overlay2: all that lies below a container's own layer, as one directory, read-only."""
+    hash_ = store.container_hashes(site.root, container_id, site.driver)[0]
+    links = store.lower_links(site.root, hash_)
+    if len(links) == 1:  # which overlayfs takes for an upper directory that was forgotten
+        yield Path(site.root, site.driver, links[0])
+        return
+    point = POINT.with_name("before")
+    point.mkdir(parents=True, exist_ok=True)
+    # The options must fit into a page, for which the engine has short links; this thread shares
+    # its working directory with no other, see unshare(2).
+    os.chdir(Path(site.root, site.driver))
+    _mount("overlay", str(point), "overlay", MS_RDONLY, f"lowerdir={':'.join(links)}")
+    try:
+        yield point
+    finally:
+        _umount(point)
+
+
+@contextmanager
+def container_tree(
+    site: Site, container_id: str, *, write: bool, init: bool = False
+) -> Iterator[LayerTree]:
     """A container's own layer, to write into when it does not run; within ``run_private``.
 
+    init: the one between it and the image, in which the engine made ``/etc/hosts`` and the like.
     Raises Refused for a driver whose layers are no directories.
     """
-    hash_ = store.container_hashes(site.root, container_id, site.driver)[0]
-    if site.driver == "overlay2":
-        yield LayerTree(Path(site.root, "overlay2", hash_, "diff"), "overlay")
-    elif site.driver == "vfs":
-        yield LayerTree(Path(site.root, "vfs", "dir", hash_), "remove")
-    elif site.driver == "btrfs":
-        yield LayerTree(Path(site.root, "btrfs", "subvolumes", hash_), "remove")
-    elif site.pool is not None:
-        with _writable(site, hash_) if write else _thin(site, hash_, ("ro", "ro")) as folder:
+    hash_ = store.container_hashes(site.root, container_id, site.driver)[init]
+    if site.pool is not None:
+        # A place of its own: ``container_pair`` may be in use beside it.
+        point = POINT.with_name("own")
+        opened = _writable(site, hash_, point) if write else _thin(site, hash_, ("ro", "ro"), point)
+        with opened as folder:
             yield LayerTree(folder / "rootfs", "remove")
     else:
-        raise _unknown(site)
+        yield _folder(site, hash_)
+
+
+def _folder(site: Site, hash_: str) -> LayerTree:
+    """A layer that is a directory."""
+    if site.driver == "overlay2":
+        return LayerTree(Path(site.root, "overlay2", hash_, "diff"), "overlay")
+    if site.driver == "vfs":
+        return LayerTree(Path(site.root, "vfs", "dir", hash_), "remove")
+    if site.driver == "btrfs":
+        return LayerTree(Path(site.root, "btrfs", "subvolumes", hash_), "remove")
+    raise _unknown(site)
 
 
 def _unknown(site: Site) -> Refused:
@@ -189,27 +224,27 @@ def _shared(device: str) -> Iterator[Path]:
 
 
 @contextmanager
-def _writable(site: Site, hash_: str) -> Iterator[Path]:
+def _writable(site: Site, hash_: str, point: Path) -> Iterator[Path]:
     """A device under the engine's own name for it, mounted to be written to.
 
     The engine may want it meanwhile, for ``docker cp`` or to tell a size. It then takes the device
     that is there, and has the same superblock; two of one file system would destroy it.
     """
     name = _engine_name(site, hash_)
-    made = name not in dmsetup.devices()
+    made = name not in dmioctl.active_names()
     if made:
         sectors, parameters = _target(site, hash_)
         dmsetup.create(name, f"0 {sectors} thin {parameters}")
     try:
         device = f"/dev/mapper/{name}"
         kind = file_system(device)
-        POINT.mkdir(parents=True, exist_ok=True)
+        point.mkdir(parents=True, exist_ok=True)
         flags = MS_NOSUID | MS_NODEV | MS_NOATIME
-        _mount(device, str(POINT), kind, flags, "nouuid" if kind == "xfs" else "")
+        _mount(device, str(point), kind, flags, "nouuid" if kind == "xfs" else "")
         try:
-            yield POINT
+            yield point
         finally:
-            _umount(POINT)
+            _umount(point)
     finally:
         if made:
             # Later if the engine has it open; it may be gone if the engine had it in between. One

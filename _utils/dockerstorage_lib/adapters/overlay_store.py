@@ -22,7 +22,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import Refused
-from .durable import sync_folder
 
 DRIVER = "overlay2"
 #: As the driver has it, for the mount options of the deepest layer to fit into a page.
@@ -97,18 +96,3 @@ class OverlayStore:
     def _write(self, path: Path, text: str, mode: int = 0o644) -> None:
         path.write_text(text)
         path.chmod(mode)
-
-
-def take_record(source: Path, target: Path, name: str) -> None:
-    """Copy a folder of records under a name, in one step: it is there whole or not at all."""
-    new = target / f".{name}.new"
-    if new.exists():
-        shutil.rmtree(new)
-    shutil.copytree(source, new)
-    for path in new.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    sync_folder(new)
-    new.rename(target / name)
-    sync_folder(target)

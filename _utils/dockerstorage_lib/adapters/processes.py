@@ -62,6 +62,17 @@ def find(pid: int, name: str | None = None) -> Process | None:
     return Process(pid, stat[2])
 
 
+def with_argument(word: str) -> list[Process]:
+    """Processes that were started with that very word on their command line."""
+    found = []
+    for pid in _pids():
+        with contextlib.suppress(OSError):
+            if word in os.fsdecode((PROC / str(pid) / "cmdline").read_bytes()).split("\0"):
+                one = find(pid)
+                found += [one] if one else []
+    return found
+
+
 def uses(numbers: Collection[str]) -> dict[str, Use]:
     """Who mounts each of those block devices ("254:3"), in all mount namespaces."""
     mounts: dict[str, list[Mount]] = defaultdict(list)

@@ -178,6 +178,17 @@ def container_hashes(root: str, container_id: str, driver: str = DRIVER) -> tupl
     return tuple(hash_ for hash_ in found if hash_)
 
 
+def container_made_ns(root: str, container_id: str, driver: str) -> int:
+    """When a container's layers were made, before anything could change in them (epoch, ns)."""
+    folder = Path(root, "image", driver, "layerdb", "mounts", container_id)
+    return (folder / "mount-id").stat().st_mtime_ns
+
+
+def lower_links(root: str, hash_: str) -> list[str]:
+    """On overlay2: what a layer lies on, the uppermost first, as links below the driver's place."""
+    return (_text(Path(root, "overlay2", hash_, "lower")) or "").split(":")
+
+
 def containers(root: str, driver: str = DRIVER) -> list[str]:
     """Ids of the containers that have layers in the store."""
     return [p.name for p in _files(Path(root, "image", driver, "layerdb", "mounts"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import Refused
 from ..tree import MAX_DEPTH, OPAQUE, WHITEOUT, Entry
 from . import directories
-from .base import Base
+from .base import Rule
 from .directories import Chain, raw, text
 from .opener import opener
 from .restore import restore
@@ -41,11 +41,11 @@ def walk(
     root: Path | int,
     *,
     whiteouts: str | None = None,
-    skip: Collection[str] = (),
+    skip: Container[str] = (),
     without_xattrs: tuple[str, ...] = (),
     cross_mounts: bool = False,
     on_left_out: OnLeftOut | None = None,
-    base: Base | None = None,
+    base: Rule | None = None,
     only: Mapping[str, Collection[str]] | None = None,
     on_seen: OnSeen | None = None,
 ) -> Iterator[Entry]:
@@ -56,14 +56,15 @@ def walk(
     cannot be told; None if names are just names. ``skip`` holds paths that are left out with all
     that is in them, ``without_xattrs`` prefixes. ``on_left_out(path, why)`` hears of sockets, of
     what is mounted in the tree, of what vanished, and of what cannot be told. With ``base`` only
-    what is not as it was there, the directories above it, and what is gone. ``only`` has the names
-    to take of each directory's path, those of deletions too. ``on_seen(path, stat)``
-    hears of what entries are made from, None for a deletion. Raises Refused if an upper directory
-    does not hold all that it shows, or the tree is too deep.
+    what is not as it was there, the directories above it, and what is gone; of an upper directory,
+    deletions that an opaque directory tells one by one. ``only`` has the names to take of each
+    directory's path, those of deletions too. ``on_seen(path, stat)`` hears of what entries are made
+    from, None for a deletion. Raises Refused if an upper directory does not hold all that it shows,
+    or the tree is too deep.
     """
     rules = _Rules(
         whiteouts,
-        frozenset(skip),
+        skip,
         without_xattrs + (_OVERLAY if whiteouts else ()),
         cross_mounts,
         on_left_out or (lambda path, why: None),
@@ -77,11 +78,11 @@ def walk(
 @dataclass(frozen=True)
 class _Rules:
     whiteouts: str | None
-    skip: frozenset[str]
+    skip: Container[str]
     without_xattrs: tuple[str, ...]
     cross_mounts: bool
     left_out: OnLeftOut
-    base: Base | None
+    base: Rule | None
     only: Mapping[str, Collection[str]] | None
     seen: OnSeen
 
@@ -95,6 +96,8 @@ class _Walk:
         self._linked: dict[tuple[int, int], tuple[str, int]] = {}
         #: Directories on the way here that are as in the base, for as long as all below is, too.
         self._held: list[Entry] = []
+        #: The opaque directory that the walk is in.
+        self._opaque: str | None = None
 
     def run(self) -> Iterator[Entry]:
         seen = os.fstat(self._chain.root)
@@ -139,11 +142,22 @@ class _Walk:
         if self._rules.whiteouts == "overlay":
             deletions = set(_deletions(folder))
             names = [WHITEOUT + one if one in deletions else one for one in names]
-            if _is_opaque(folder):
-                names.append(OPAQUE)
+            if self._rules.base is None:
+                names += [OPAQUE] if _is_opaque(folder) else []
+            elif self._is_in_opaque(path, folder):
+                known = {one.removeprefix(WHITEOUT) for one in names}
+                names += [WHITEOUT + one for one in self._rules.base.gone(path, known)]
         elif self._rules.base is not None:
             names += [WHITEOUT + one for one in self._rules.base.gone(path, set(names))]
         return _sorted(names)
+
+    def _is_in_opaque(self, path: str, folder: int) -> bool:
+        """Whether it hides what lies below it: directories in an opaque one need no mark."""
+        if self._opaque and not f"{path}/".startswith(f"{self._opaque}/"):
+            self._opaque = None
+        if self._opaque is None and _is_opaque(folder):
+            self._opaque = path
+        return self._opaque is not None
 
     def _can_be_told(self, path: str, name: str) -> bool:
         if not name.startswith(WHITEOUT):
