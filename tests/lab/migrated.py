@@ -12,6 +12,7 @@ from tests.lab.commands import Background
 from tests.lab.hosts import Host
 
 ARGV = ["/opt/salt/3008/bin/python", "/src/tests/lab/migrator.py"]
+KILLED = {"killed": True}
 STEPS = ("stage", "stop", "graft", "place", "mark", "configure", "start", "verify")
 DIGESTS = """
 for id in $(docker ps -aq --no-trunc); do
@@ -22,12 +23,13 @@ echo images $(docker save $(docker image ls -aq --no-trunc | sort -u) | {content
 
 
 def migrate(host: Host, what: str, *words: str, timeout: float = 150, **arguments: Any) -> Any:
-    """A migration in a process of its own: its result, or the status if it was killed."""
+    """A migration in a process of its own: its result, or KILLED."""
     argv = [*ARGV, what, json.dumps(arguments), *words]
     done = host.guest.run(argv, timeout=timeout, check=False)
     if not done.stdout:
-        assert done.status == 137, done.stderr
-    return json.loads(done.stdout) if done.stdout else {"status": done.status}
+        assert done.status in (-9, 137), done.stderr
+        return KILLED
+    return json.loads(done.stdout)
 
 
 def begin(host: Host, what: str, *words: str, **arguments: Any) -> Background:

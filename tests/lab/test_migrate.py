@@ -52,7 +52,7 @@ def test_killed_before_and_after_every_step_it_goes_on(rich: tuple[Host, dict[st
     what = "run"
     for step in migrated.STEPS:
         for moment in ("before", "after"):
-            assert migrate(host, what, f"{moment}={step}") == {"status": 137}
+            assert migrate(host, what, f"{moment}={step}") == migrated.KILLED
             state = {one["step"]: one["state"] for one in migrate(host, "status")["steps"]}
             assert state[step] == {"before": "begun", "after": "done"}[moment]
             what = "resume"
@@ -63,7 +63,7 @@ def test_killed_before_and_after_every_step_it_goes_on(rich: tuple[Host, dict[st
         done = migrate(host, "rollback", f"act={number}")
         if "outcome" in done:
             break
-        assert done == {"status": 137}
+        assert done == migrated.KILLED
     assert number > len(before["objects"]["containers"])
     assert migrated.driver(host) == "devicemapper"
     migrated.assert_same(before, migrated.content(host))
@@ -76,7 +76,7 @@ def test_from_within_every_step_it_goes_back(rich: tuple[Host, dict[str, Any]]) 
     config = migrated.daemon_config(host)
     for step in migrated.STEPS:
         killed = migrate(host, "run", f"act=1:{step}")
-        assert killed == {"status": 137}, step
+        assert killed == migrated.KILLED, step
         done = migrate(host, "rollback")
         assert done["outcome"] == ("abandoned" if step == "verify" else "rolled back"), step
         if step == "verify":
