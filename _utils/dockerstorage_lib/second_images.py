@@ -123,7 +123,7 @@ def _verify(wanted: Inventory, site: Site, second: ImportEngine) -> None:
             if store.layer_hash(there.root, chain, there.driver) is None:
                 raise Incoherent(f"layer {chain} of image {image.name}", "loaded", "nothing")
     for one in wanted.containers:
-        under = store.container_chain(site.root, one.id, site.driver)
+        under = store.container_parent(site.root, site.driver, one.id)
         if under and store.layer_hash(there.root, under, there.driver) is None:
             raise Refused(
                 f"container {one.name}: its image was removed by force, so that nothing else holds "

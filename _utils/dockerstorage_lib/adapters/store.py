@@ -147,9 +147,9 @@ def container_hashes(root: str, container_id: str, driver: str = DRIVER) -> tupl
     return tuple(hash_ for hash_ in found if hash_)
 
 
-def container_chain(root: str, container_id: str, driver: str) -> str | None:
-    """Chain id of the layers that a container lies on; None if it is not in the store."""
-    return _text(Path(root, "image", driver, "layerdb", "mounts", container_id, "parent"))
+def container_parent(root: str, driver: str, container_id: str) -> str | None:
+    """Chain id of the layer that a container lies upon; None for an image without layers."""
+    return _text(Path(root, "image", driver, "layerdb", "mounts", container_id, "parent")) or None
 
 
 def container_made_ns(root: str, container_id: str, driver: str) -> int:
