@@ -47,7 +47,7 @@ def test_loop_lvm_to_direct_lvm_cut_on_the_way() -> None:
         )
         richhost.enrich(host)
         before = migrated.content(host)
-        wanted = {"driver": "devicemapper", "options": DIRECT}
+        wanted: dict[str, Any] = {"driver": "devicemapper", "options": DIRECT}
         # Given up while the new pool is in use: it may be used again.
         assert migrate(host, "run", "after=stage", **wanted) == migrated.KILLED
         assert migrate(host, "rollback")["outcome"] == "rolled back"
