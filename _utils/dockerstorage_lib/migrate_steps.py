@@ -28,7 +28,7 @@ from .adapters import (
 from .adapters.engine_import import ImportEngine
 from .adapters.fingerprint import fingerprint
 from .adapters.migration_journal import Journal
-from .errors import CommandFailed, DockerstorageError, EngineUnreachable, Incoherent
+from .errors import CommandFailed, DockerstorageError, EngineUnreachable, Incoherent, Refused
 from .gather import Site
 from .jobs import Job
 from .migration import Plan
@@ -94,7 +94,11 @@ class Steps:
 
     def _stop(self) -> dict[str, Any]:
         if self._journal.kept(BEFORE) is None:
+            work = store.work_under_way(self._plan.root, self._plan.source)
+            if work:
+                raise Refused("; ".join(work))
             self._journal.keep(BEFORE, objects(self._connect()))
+        self._journal.add(facts={"blocked": True})
         services.block()
         stopped_at = time.time()
         self._end_engine()
