@@ -27,7 +27,7 @@ from .adapters import (
 )
 from .adapters.engine_import import ImportEngine
 from .adapters.fingerprint import fingerprint
-from .adapters.migration_journal import Journal
+from .adapters.migration_journal import RESERVE_BYTES, Journal, release, reserve
 from .errors import CommandFailed, DockerstorageError, EngineUnreachable, Incoherent, Refused
 from .gather import Site
 from .jobs import Job
@@ -77,6 +77,9 @@ class Steps:
     # -- forward
 
     def _stage(self) -> None:
+        folder = placement.stage_folder(self._plan.root)
+        folder.mkdir(mode=0o711, exist_ok=True)
+        reserve(folder, RESERVE_BYTES)
         self._builder.stage(self._site())
         self._settle()
 
@@ -147,6 +150,11 @@ class Steps:
         progress = self._journal.read()
         assert progress is not None
         self._builder.clear()
+        # The disk may be full: first what makes room, and is nobody's any more.
+        release(self._journal.folder)
+        release(placement.stage_folder(self._plan.root))
+        if not keep_new and "place" not in progress.begun:
+            remove_stage(self._plan)
         if progress.downtime_began:
             if progress.outcome is not None:
                 self._journal.add(facts={"stopped_at": time.time()})

@@ -46,7 +46,6 @@ class Bundle:
         if first is None:
             raise Refused("the engine does not run: start Docker")
         settings = settings_like(first, self._plan.target, self._plan.options)
-        self._folder.mkdir(mode=0o711, exist_ok=True)
         self._journal.keep(SETTINGS, asdict(settings))
         second = self._daemon.start(settings, START_SECONDS)
         second_images.load_images(
