@@ -316,7 +316,7 @@ def unmount_below(folder: str) -> None:
 def remove_stage(plan: Plan) -> None:
     """Remove the migration's folder, unless parts of the old store lie in it."""
     folder = placement.stage_folder(plan.root)
-    if (folder / "aside" / plan.source).exists():
+    if not placement.is_back(plan):
         raise Incoherent(str(folder), "no part of the old store", "its parts")
     if folder.exists():
         release_new_pool(plan, folder)
