@@ -70,6 +70,9 @@ def _problems(
 ) -> Iterator[str]:
     """What is wrong with the store that stays."""
     plan, driver = progress.plan, _kept_driver(progress)
+    if progress.outcome == migration.ABANDONED and not placement.is_back(plan):
+        yield f"parts of the old store lie in {placement.stage_folder(plan.root)}"
+        return
     engine = connect()
     info = engine.info()
     if info["Driver"] != driver:

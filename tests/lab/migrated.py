@@ -84,12 +84,12 @@ def daemon_config(host: Host) -> Any:
 
 
 def left_behind(host: Host) -> list[str]:
-    """What a migration that is over must not leave: devices, loops, mounts, locks of the unit."""
+    """What a migration that is over must not leave: devices, loops, mounts, drop-ins, engines."""
     return host.guest.run(
         "dmsetup ls | grep dockerstorage; losetup -a | grep deleted;"
         "grep dockerstorage /proc/self/mountinfo;"
         "ls -d /etc/systemd/system/docker.*.d/dockerstorage*;"
-        "ls -d /var/lib/docker/.dockerstorage* /run/dockerstorage/job*",
+        "ls -d /var/lib/docker/.dockerstorage*; pgrep -a unshare",
         check=False,
     ).stdout.splitlines()
 
