@@ -17,7 +17,7 @@ def moved(host: Host, before: dict[str, Any], driver: str, options: list[str]) -
     done = migrate(host, "run", driver=driver, options=options, method="bundle", timeout=280)
     assert done.get("outcome") == "switched", done
     assert migrated.driver(host) == driver
-    migrated.assert_same(before, migrated.content(host))
+    migrated.assert_same(before, host)
     gone = migrate(host, "commit")
     assert gone["bytes_freed"] > 30 << 20
     assert migrated.left_behind(host) == []
@@ -57,7 +57,7 @@ def test_loop_lvm_to_direct_lvm_cut_on_the_way() -> None:
             assert migrate(host, "resume", moment) == migrated.KILLED, moment
         assert migrate(host, "resume")["outcome"] == "switched"
         assert "docker-thinpool" in host.docker("info")
-        migrated.assert_same(before, migrated.content(host))
+        migrated.assert_same(before, host)
         migrate(host, "commit")
         assert migrated.left_behind(host) == []
         assert host.guest.run("losetup -a").stdout == ""

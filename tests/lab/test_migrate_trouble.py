@@ -90,7 +90,8 @@ def test_bad_input_and_obstacles_are_named_and_nothing_is_changed(
 
 
 def test_a_disk_that_fills_midway_takes_nothing_along(host: Host, before: dict[str, Any]) -> None:
-    fill = "fallocate -l $(($(stat -f -c '%f * %S' /var/lib/docker) - {left})) /var/lib/docker/fill"
+    fill = """cd /var/lib/docker; dd if=/dev/zero of=fill bs=1M 2>/dev/null; sync
+        truncate -s -{left} fill; sync"""
     # While the engine serves, and while it is stopped.
     for moment, left in (("before=stage", 4 << 20), ("before=graft", 1 << 16)):
         running = migrated.begin(host, "run", moment, "how=stop")
