@@ -9,7 +9,14 @@ from typing import Any
 from . import driveroptions
 from .driverconfig import read
 from .driveredit import DROP_IN, Editor
-from .driversettings import DRIVER, DRIVER_VARIABLE, OPTIONS, Configuration, given_twice
+from .driversettings import (
+    DRIVER,
+    DRIVER_VARIABLE,
+    NO_UNIT,
+    OPTIONS,
+    Configuration,
+    given_twice,
+)
 from .errors import Refused
 
 
@@ -83,7 +90,7 @@ def plan_change(
         kept = driveroptions.kept(wanted, configuration.options)
     else:
         kept = driveroptions.check_options(wanted, options)
-    if configuration.unresolved:
+    if configuration.unresolved and not _is_not_installed(configuration):
         raise Refused(
             f"the storage driver is not changed, since a part of the engine's configuration is not "
             f"understood: {'; '.join(configuration.unresolved)}. Set driver and options there by "
@@ -100,6 +107,11 @@ def plan_change(
     change = Change(wanted, kept, files, tuple(editor.notes))
     _check(configuration, change)
     return change
+
+
+def _is_not_installed(configuration: Configuration) -> bool:
+    """Whether there is no unit and no daemon yet: then daemon.json is all that will count."""
+    return configuration.unresolved == (NO_UNIT,) and not configuration.running
 
 
 def _is_so(configuration: Configuration, driver: str, options: tuple[str, ...]) -> bool:
@@ -127,7 +139,7 @@ def changed(configuration: Configuration, change: Change) -> Configuration:
 def _check(configuration: Configuration, change: Change) -> None:
     """Read the result as dockerd and systemd will: just what was wanted may have changed."""
     after = changed(configuration, change)
-    expected = (change.driver, change.options, (), _others(configuration))
+    expected = (change.driver, change.options, configuration.unresolved, _others(configuration))
     found = (*_storage(after), after.unresolved, _others(after))
     storage_twice = {DRIVER, OPTIONS} & dict(given_twice(after)).keys()
     if found != expected or storage_twice or sum(o.name == DRIVER for o in after.settings) != 1:
