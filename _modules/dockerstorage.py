@@ -5,9 +5,9 @@ Keep a Docker host's storage healthy
 See what fills the host (``report``, ``pool``, ``devices``) and which storage drivers it can run
 (``drivers``), configure another one or move to it (``set_driver``, ``migrate``), remove what nobody
 needs without touching what is protected (``prune``), protect images (``protect``, ``unprotect``),
-keep the pool from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a host
-that is stuck on it (``recover``), and take all of it along (``export``, ``verify``, ``import``,
-``jobs``).
+keep the pool from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a
+host that is stuck on it (``recover``), and take all of it along (``export``, ``verify``,
+``import``, ``jobs``).
 
 :depends: the Python packages ``docker`` and ``sh``
 :configuration: every key of minion config or pillar is optional; a key in both counts as in
