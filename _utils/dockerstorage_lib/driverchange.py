@@ -77,20 +77,25 @@ def _bytes(text: str | None) -> bytes | None:
 
 
 def plan_change(
-    configuration: Configuration, driver: str, options: Sequence[str] | None = None
+    configuration: Configuration,
+    driver: str,
+    options: Sequence[str] | None = None,
+    unit_is_to_come: bool = False,
 ) -> Change:
     """Plan that driver and those options stand in one place, and nowhere else.
 
     The place is the flag that rules now, if it is in a file of /etc; else daemon.json. Without
-    options those that the driver takes are kept. Raises BadInput for a driver or option that
-    dockerd does not know, Refused for a configuration that is not understood.
+    options those that the driver takes are kept. unit_is_to_come: Docker is not installed yet, and
+    daemon.json all that will count. Raises BadInput for a driver or option that dockerd does not
+    know, Refused for a configuration that is not understood.
     """
     wanted = driveroptions.check_driver(driver)
     if options is None:
         kept = driveroptions.kept(wanted, configuration.options)
     else:
         kept = driveroptions.check_options(wanted, options)
-    if configuration.unresolved and not _is_not_installed(configuration):
+    known = (NO_UNIT,) if unit_is_to_come else ()
+    if configuration.unresolved not in ((), known):
         raise Refused(
             f"the storage driver is not changed, since a part of the engine's configuration is not "
             f"understood: {'; '.join(configuration.unresolved)}. Set driver and options there by "
@@ -107,11 +112,6 @@ def plan_change(
     change = Change(wanted, kept, files, tuple(editor.notes))
     _check(configuration, change)
     return change
-
-
-def _is_not_installed(configuration: Configuration) -> bool:
-    """Whether there is no unit and no daemon yet: then daemon.json is all that will count."""
-    return configuration.unresolved == (NO_UNIT,) and not configuration.running
 
 
 def _is_so(configuration: Configuration, driver: str, options: tuple[str, ...]) -> bool:

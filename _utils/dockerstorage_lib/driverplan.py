@@ -107,7 +107,9 @@ def plan(sight: Sight, driver: object, options: list[str] | None) -> Plan:
             f"the migration from {under_way.plan.source} to {under_way.plan.target} was cut, and "
             "must end first: dockerstorage.migrate resume=True goes on, rollback=True goes back"
         )
-    change = plan_change(sight.configuration, str(driver), options)
+    # With no daemon and no store there is no Docker, or there never was.
+    is_new = not sight.is_to_run and sight.driver is None
+    change = plan_change(sight.configuration, str(driver), options, unit_is_to_come=is_new)
     if under_way is not None and change.files:
         raise Refused(
             "the configuration is not changed while a migration waits for its end, or there would "
