@@ -10,6 +10,7 @@ from . import driverplan, driversight
 from .adapters import configfiles, container_files, pending_change, processes, services
 from .adapters.pending_change import Pending
 from .adapters.records import Record
+from .driveroptions import check_driver, check_options
 from .driverplan import CONFIGURE, MIGRATE, Contents, Plan, Sight
 from .driversight import Connect
 from .errors import DockerstorageError, EngineUnreachable, Incoherent, Refused
@@ -51,6 +52,8 @@ def _prepare(
     connect: Connect, data_root: str | None, driver: object, options: list[str] | None
 ) -> tuple[Sight, Plan]:
     """Look and plan; nothing is changed."""
+    name = check_driver(driver)
+    check_options(name, options or ())
     sight = driversight.look(connect, data_root)
     plan = driverplan.plan(sight, driver, options)
     if plan.action == CONFIGURE and sight.configuration.program is not None:

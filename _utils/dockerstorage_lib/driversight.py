@@ -10,7 +10,7 @@ from .adapters import configfiles, container_files, kernelfacts, pending_change,
 from .adapters.engine_import import ImportEngine
 from .adapters.migration_journal import Journal
 from .driverplan import Contents, Sight
-from .errors import Refused
+from .errors import CommandFailed, Refused
 from .gather import Site, read_inventory, read_site
 from .poolview import DEFAULT_ROOT
 
@@ -30,7 +30,7 @@ def look(connect: Connect, data_root: str | None) -> Sight:
         then = driverplan.before(configuration, cut.change)
         configuration, cut = (configuration, None) if then is None else (then, cut)
     # Not asked if it does not run: the socket would start it, with the driver of its own choice.
-    runs = services.daemon() is not None
+    runs = _is_running()
     if runs:
         engine = connect(LOOK_SECONDS)
         if not engine.is_local:
@@ -58,6 +58,13 @@ def look(connect: Connect, data_root: str | None) -> Sight:
         else f"{hidden.path} holds {hidden.images} images and {hidden.containers} containers that "
         "the engine does not see; see dockerstorage.report",
     )
+
+
+def _is_running() -> bool:
+    try:
+        return services.daemon() is not None
+    except CommandFailed:  # no systemd: nothing is known to run
+        return False
 
 
 def contents(engine: ImportEngine, site: Site) -> Contents:
