@@ -20,9 +20,9 @@ from .migrate import alone
 
 #: How long the daemon may take to end beyond its containers' time, and to answer.
 END_SECONDS, ANSWER_SECONDS = 60, 90
-#: One that is being started may let a call wait.
 CALL_SECONDS = 5
-LOG_LINES = 6
+#: How often systemd may start it again.
+TRIES = 3
 
 
 def planned(
@@ -181,13 +181,18 @@ def _start_engine(connect: Connect, driver: str | None) -> None:
     services.start()
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
+        state = services.state()
+        why = f"docker.service is {state}"
         try:
-            found = str(connect(CALL_SECONDS).info()["Driver"])
-            break
+            # Not earlier: the socket takes calls that nobody answers.
+            if state == "active":
+                found = str(connect(CALL_SECONDS).info()["Driver"])
+                break
         except EngineUnreachable as error:
-            if services.is_failed() or time.monotonic() > deadline:
-                log = services.log_tail(LOG_LINES)
-                raise Incoherent("the engine", "started", f"{error}. Its log ends: {log}") from None
+            why = str(error)
+        is_over = state == "failed" or services.restarts() >= TRIES
+        if is_over or time.monotonic() > deadline:
+            raise Incoherent("the engine", "started", f"{why}. Its log ends: {services.log_tail()}")
         time.sleep(0.2)
     if driver is not None and not driverplan.is_same(found, driver):
         raise Incoherent("the engine's storage driver", driver, found)

@@ -46,6 +46,15 @@ def new_host() -> Iterator[Host]:
         yield Host(guest, "declared")
 
 
+@pytest.fixture
+def pool_host(new_host: Host) -> Host:
+    """The same with both states applied, and Docker running."""
+    if "thinpool" not in new_host.guest.run(f"cat {DAEMON_JSON}", check=False).stdout:
+        apply(new_host)
+        new_host.start_docker()
+    return new_host
+
+
 def declare(host: Host, *declarations: dict[str, Any]) -> list[dict[str, Any]]:
     """What the state returns for each, one after the other."""
     calls: list[tuple[str, list[Any], dict[str, Any]]] = [
@@ -105,8 +114,8 @@ def test_from_before_docker_s_first_start_to_a_pool(new_host: Host) -> None:
     assert running(host) == before
 
 
-def test_what_cannot_be_leaves_the_host_as_it_was(new_host: Host) -> None:
-    host = new_host
+def test_what_cannot_be_leaves_the_host_as_it_was(pool_host: Host) -> None:
+    host = pool_host
     before = running(host)
     wrong: dict[str, dict[str, Any]] = {
         "the nearest is overlay": {"name": "overlay3"},
@@ -133,9 +142,9 @@ def test_what_cannot_be_leaves_the_host_as_it_was(new_host: Host) -> None:
 
 
 def test_with_containers_other_options_are_a_restart_and_another_pool_is_not(
-    new_host: Host,
+    pool_host: Host,
 ) -> None:
-    host = new_host
+    host = pool_host
     host.guest.run(IMAGE, timeout=60)
     seen = world.names(host)
     more = {"name": "devicemapper", "options": [*DM, "dm.min_free_space=5%"]}
