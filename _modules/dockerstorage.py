@@ -3,10 +3,11 @@ Keep a Docker host's storage healthy
 ====================================
 
 See what fills the host (``report``, ``pool``, ``devices``) and which storage drivers it can run
-(``drivers``), remove what nobody needs without
-touching what is protected (``prune``), protect images (``protect``, ``unprotect``), keep the pool
-from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a host that is
-stuck on it (``recover``), and take all of it along (``export``, ``verify``, ``import``, ``jobs``).
+(``drivers``), configure another one or move to it (``set_driver``, ``migrate``), remove what nobody
+needs without touching what is protected (``prune``), protect images (``protect``, ``unprotect``),
+keep the pool from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a
+host that is stuck on it (``recover``), and take all of it along (``export``, ``verify``,
+``import``, ``jobs``).
 
 :depends: the Python packages ``docker`` and ``sh``
 :configuration: every key of minion config or pillar is optional; a key in both counts as in
@@ -34,6 +35,7 @@ try:
     import dockerstorage_lib
     from dockerstorage_lib import (
         declaration,
+        driverapply,
         driverlook,
         errors,
         export_job,
@@ -148,6 +150,45 @@ def drivers():
     with _salt_errors():
         found = driverlook.look(lambda: _engine(LOOK_SECONDS), _config().get("data_root"))
         return {**found, "summary": summary.drivers_lines(found)}
+
+
+def set_driver(driver, options=None, test=False, **kwargs):
+    """
+    Configure the engine's storage driver, and restart it, where nothing is lost from sight.
+
+    If the engine holds images, containers, volumes or build cache that it would not see on that
+    driver (or in another pool), it fails: see ``migrate``. The configuration is written to one
+    place, checked, and put back if the engine does not start with it. Containers that ran run
+    again. An engine that does not run is only configured.
+
+    driver
+        The storage driver, as ``overlay2``. See ``drivers``.
+    options
+        List of storage options (``key=value``). Default: those that are configured and that it
+        knows.
+    test
+        Return the plan, and change nothing.
+
+    Returns a dict: ``action`` (nothing, configure, or with ``test`` also migrate: what is here
+    would have to be moved), ``driver``, ``options``, ``from`` (``driver``, ``options``), ``files``
+    (that are changed), ``restart``, ``contents`` (names of ``images``, ``containers``,
+    ``volumes``, ``cache_records`` that are here), ``why``, ``notes``, ``summary`` (lines to read).
+    Fails, with the host as it was, on bad input, a migration that is not over, and whatever stands
+    in the way.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.set_driver overlay2 test=True
+        salt 'db1' dockerstorage.set_driver devicemapper options='["dm.thinpooldev=/dev/mapper/docker-thinpool"]'
+    """  # noqa: E501
+    _no_unknown(kwargs)
+    with _salt_errors():
+        policy.read_flag("test", test)
+        wanted = None if options is None else list(policy.texts("options", options))
+        act = driverapply.planned if test else driverapply.run
+        return act(_import_engine, _config().get("data_root"), driver, wanted)
 
 
 def pool(name=None):
@@ -994,8 +1035,11 @@ def _export_engine():
     return engine_export.ExportEngine(_config().get("docker_url", engine.DEFAULT_URL))
 
 
-def _import_engine():
-    return engine_import.ImportEngine(_config().get("docker_url", engine.DEFAULT_URL))
+def _import_engine(timeout_seconds=None):
+    url = _config().get("docker_url", engine.DEFAULT_URL)
+    if timeout_seconds is None:
+        return engine_import.ImportEngine(url)
+    return engine_import.ImportEngine(url, timeout_seconds)
 
 
 def _docker_pool():

@@ -3,8 +3,8 @@ States of a Docker host's storage
 =================================
 
 Declare that nothing unneeded lies on the host (``pruned``) and which images carry a protecting
-label (``protected``), that Docker has a thin pool which grows in time (``thinpool``), and that a
-bundle of what is there exists (``exported``).
+label (``protected``), that Docker has a thin pool which grows in time (``thinpool``), which storage
+driver it runs on (``driver``), and that a bundle of what is there exists (``exported``).
 """
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -118,6 +118,88 @@ def thinpool(name, vg=None, **kwargs):
     if test:
         return _result(name, None, f"Would run: {commands}", changes)
     return _result(name, True, f"Ran: {commands}", changes)
+
+
+def driver(name, driver=None, options=None, migrate=False, method=None):
+    """
+    Make sure that Docker runs on a storage driver, without losing sight of anything.
+
+    On a host with nothing in it the engine is configured and restarted. On a host with images,
+    containers or volumes the state fails, and names them, unless it may migrate. Nothing is ever
+    removed: after a migration, ``dockerstorage.commit`` is the operator's.
+
+    name
+        The storage driver, or any text.
+    driver
+        The storage driver, if it is not the name.
+    options
+        List of storage options (``key=value``), all of them. Default: those that are configured
+        and that the driver knows.
+    migrate
+        Whether what is on the host may be moved to another driver, or to another pool, by
+        ``dockerstorage.migrate``: containers are stopped for a moment.
+    method
+        Of the migration: ``graft`` or ``bundle``.
+
+    .. code-block:: yaml
+
+        devicemapper:
+          dockerstorage.driver:
+            - options:
+              - dm.thinpooldev=/dev/mapper/docker-thinpool
+              - dm.use_deferred_removal=true
+              - dm.use_deferred_deletion=true
+            - require:
+              - dockerstorage: docker/thinpool
+    """
+    wanted = name if driver is None else driver
+    if not isinstance(migrate, bool):
+        return _result(name, False, f"migrate: {migrate!r} is neither True nor False")
+    try:
+        planned = __salt__["dockerstorage.set_driver"](wanted, options=options, test=True)
+        if planned["action"] == "migrate" and migrate:
+            return _migrate(name, planned, options, method)
+        if planned["action"] == "migrate":
+            return _result(name, False, planned["why"])
+        if planned["action"] == "nothing":
+            return _result(name, True, _told(planned))
+        if __opts__["test"]:
+            return _result(name, None, _told(planned), _driver_changes(planned))
+        done = __salt__["dockerstorage.set_driver"](wanted, options=options)
+    except (CommandExecutionError, SaltInvocationError) as error:
+        return _result(name, False, str(error))
+    return _result(name, True, _told(done), _driver_changes(done))
+
+
+def _migrate(name, planned, options, method):
+    """Of the state ``driver``: move what is here."""
+    wanted = planned["driver"]
+    changes = _driver_changes(planned)
+    if __opts__["test"]:
+        would = __salt__["dockerstorage.migrate"](wanted, options=options, method=method, test=True)
+        told = [f"Would migrate {would['summary'][0]}; {would['summary'][1]}.", *would["notes"]]
+        if would["possible"]:
+            return _result(name, None, " ".join(told), changes)
+        return _result(name, False, " -- ".join(["It cannot migrate.", *would["obstacles"]]))
+    done = __salt__["dockerstorage.migrate"](wanted, options=options, method=method)
+    comment = (
+        f"Migrated from {done['from']} to {done['to']} by {done['method']}; containers were "
+        f"stopped for {done['downtime_seconds']:g} s. The old store is left: "
+        "dockerstorage.commit removes it, dockerstorage.migrate rollback=True goes back to it."
+    )
+    return _result(name, True, comment, changes)
+
+
+def _driver_changes(planned):
+    pairs = {key: (planned["from"][key], planned[key]) for key in ("driver", "options")}
+    changes = {key: {"old": old, "new": new} for key, (old, new) in pairs.items() if old != new}
+    return changes | ({"files": planned["files"]} if planned["files"] else {})
+
+
+def _told(planned):
+    """A plan as one comment."""
+    notes = [f"{one[0].upper()}{one[1:]}." for one in planned["notes"]]
+    return " ".join([planned["why"], *notes])
 
 
 def exported(name, max_age="1d", **kwargs):

@@ -9,7 +9,14 @@ from typing import Any
 from . import driveroptions
 from .driverconfig import read
 from .driveredit import DROP_IN, Editor
-from .driversettings import DRIVER, DRIVER_VARIABLE, OPTIONS, Configuration, given_twice
+from .driversettings import (
+    DRIVER,
+    DRIVER_VARIABLE,
+    NO_UNIT,
+    OPTIONS,
+    Configuration,
+    given_twice,
+)
 from .errors import Refused
 
 
@@ -70,20 +77,25 @@ def _bytes(text: str | None) -> bytes | None:
 
 
 def plan_change(
-    configuration: Configuration, driver: str, options: Sequence[str] | None = None
+    configuration: Configuration,
+    driver: str,
+    options: Sequence[str] | None = None,
+    unit_is_to_come: bool = False,
 ) -> Change:
     """Plan that driver and those options stand in one place, and nowhere else.
 
     The place is the flag that rules now, if it is in a file of /etc; else daemon.json. Without
-    options those that the driver takes are kept. Raises BadInput for a driver or option that
-    dockerd does not know, Refused for a configuration that is not understood.
+    options those that the driver takes are kept. unit_is_to_come: Docker is not installed yet, and
+    daemon.json all that will count. Raises BadInput for a driver or option that dockerd does not
+    know, Refused for a configuration that is not understood.
     """
     wanted = driveroptions.check_driver(driver)
     if options is None:
         kept = driveroptions.kept(wanted, configuration.options)
     else:
         kept = driveroptions.check_options(wanted, options)
-    if configuration.unresolved:
+    known = (NO_UNIT,) if unit_is_to_come else ()
+    if configuration.unresolved not in ((), known):
         raise Refused(
             f"the storage driver is not changed, since a part of the engine's configuration is not "
             f"understood: {'; '.join(configuration.unresolved)}. Set driver and options there by "
@@ -127,7 +139,7 @@ def changed(configuration: Configuration, change: Change) -> Configuration:
 def _check(configuration: Configuration, change: Change) -> None:
     """Read the result as dockerd and systemd will: just what was wanted may have changed."""
     after = changed(configuration, change)
-    expected = (change.driver, change.options, (), _others(configuration))
+    expected = (change.driver, change.options, configuration.unresolved, _others(configuration))
     found = (*_storage(after), after.unresolved, _others(after))
     storage_twice = {DRIVER, OPTIONS} & dict(given_twice(after)).keys()
     if found != expected or storage_twice or sum(o.name == DRIVER for o in after.settings) != 1:

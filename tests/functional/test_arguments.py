@@ -41,7 +41,13 @@ BAD_RECOVERY = [
     ("spare_devices", 5), ("spare_devices", [None]),
 ]  # fmt: skip
 
+BAD_DRIVER = [
+    ("driver", "overlay3"), ("driver", None), ("driver", 5), ("options", 5), ("options", [5]),
+    ("options", ["overlay2.size"]), ("options", ["dm.fs=xfs"]), ("test", "yes"),
+]  # fmt: skip
+
 BAD_CALLS = [
+    *(("set_driver", {"driver": "overlay2", name: value}, name) for name, value in BAD_DRIVER),
     *(("recover", {name: value}, name) for name, value in BAD_RECOVERY),
     *(("prune", {name: value}, name) for name, value in BAD_PRUNE),
     *(("import", {"bundle": "/nowhere", name: value}, name) for name, value in BAD_IMPORT),

@@ -115,6 +115,21 @@ def test_a_state_fails_with_the_reason(host, no_docker, state):
     assert answer.returncode != 0
 
 
+def test_a_storage_driver_is_declared_before_docker_is_there(host):
+    answers = host.ask(
+        *(
+            ("state.single", ["dockerstorage.driver"], {"name": name, "test": True})
+            for name in ("vfs", "overlay3")
+        )
+    )
+    planned, wrong = (next(iter(one["return"].values())) for one in answers)
+    assert planned["result"] is None
+    assert planned["changes"]["driver"] == {"old": None, "new": "vfs"}
+    assert "is not started" in planned["comment"]
+    assert (wrong["result"], wrong["changes"]) == (False, {})
+    assert "the nearest is overlay" in wrong["comment"]
+
+
 def test_a_first_highstate_on_a_cold_cache_finds_the_states(make_host, scratch, no_docker):
     served = installs.copy_tree(scratch / "highstate")
     (served / "cleanup.sls").write_text("nightly:\n  dockerstorage.pruned:\n    - min_age: 7d\n")

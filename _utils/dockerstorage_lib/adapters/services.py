@@ -70,6 +70,16 @@ def is_failed() -> bool:
     return _property("docker.service", "ActiveState") == "failed"
 
 
+def restarts() -> int:
+    """How often systemd has started the daemon again by itself, since ``start``; 0 before 235."""
+    return int(_property("docker.service", "NRestarts") or 0)
+
+
+def state() -> str:
+    """What systemd says of the daemon: active (it serves), activating, failed, inactive."""
+    return _property("docker.service", "ActiveState")
+
+
 def log_tail(lines: int = 15) -> str:
     """The end of the daemon's log; empty where there is no journal."""
     argv = ["journalctl", "-q", "-u", "docker.service", "--no-pager", "-o", "cat", f"-n{lines}"]

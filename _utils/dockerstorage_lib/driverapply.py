@@ -1,0 +1,215 @@
+"""Bring a declared storage driver about where that hides nothing; put back what does not start."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from . import driverplan, driversight
+from .adapters import configfiles, container_files, pending_change, processes, services
+from .adapters.pending_change import Pending
+from .adapters.records import Record
+from .driveroptions import check_driver, check_options
+from .driverplan import CONFIGURE, MIGRATE, Contents, Plan, Sight
+from .driversight import Connect
+from .errors import DockerstorageError, EngineUnreachable, Incoherent, Refused
+from .gather import read_site
+from .import_start import RAN
+from .migrate import alone
+
+#: How long the daemon may take to end beyond its containers' time, and to answer.
+END_SECONDS, ANSWER_SECONDS = 60, 90
+CALL_SECONDS = 5
+#: How often systemd may start it again.
+TRIES = 3
+
+
+def planned(
+    connect: Connect, data_root: str | None, driver: object, options: list[str] | None
+) -> dict[str, Any]:
+    """What would be done."""
+    sight, plan = _prepare(connect, data_root, driver, options)
+    # A pool that is declared as well is not there yet when states are only tested.
+    absent = [f"there is no device {path} yet" for path in _absent(plan)]
+    return driverplan.as_dict(plan, sight.contents, absent, test=True)
+
+
+def run(
+    connect: Connect, data_root: str | None, driver: object, options: list[str] | None
+) -> dict[str, Any]:
+    """Do it; raises Refused, with the host as it was, where that cannot be or did not do."""
+    with alone():
+        sight, plan = _prepare(connect, data_root, driver, options)
+        if plan.action == MIGRATE:
+            raise Refused(plan.why)
+        if plan.action == CONFIGURE:
+            _carry_out(plan, sight, connect)
+        return driverplan.as_dict(plan, sight.contents, [], test=False)
+
+
+def _prepare(
+    connect: Connect, data_root: str | None, driver: object, options: list[str] | None
+) -> tuple[Sight, Plan]:
+    """Look and plan; nothing is changed."""
+    name = check_driver(driver)
+    check_options(name, options or ())
+    sight = driversight.look(connect, data_root)
+    plan = driverplan.plan(sight, driver, options)
+    if plan.action == CONFIGURE and sight.configuration.program is not None:
+        configfiles.validate(sight.configuration, plan.change)
+    return sight, plan
+
+
+def _absent(plan: Plan) -> list[str]:
+    return [path for path in driverplan.devices(plan.change.options) if not Path(path).exists()]
+
+
+def _carry_out(plan: Plan, sight: Sight, connect: Connect) -> None:
+    absent = _absent(plan)
+    if absent:
+        raise Refused(
+            f"there is no device {absent[0]}, which the options name: make it first "
+            "(dockerstorage.thinpool), or correct the name"
+        )
+    record = Record("driver", time.time())
+    record.note(change=[one.path for one in plan.change.files], restart=plan.restart)
+    if plan.restart:
+        _restart(plan, sight, connect, record)
+    else:
+        configfiles.apply(plan.change, record.folder)
+
+
+def _restart(plan: Plan, sight: Sight, connect: Connect, record: Record) -> None:
+    ran = _running(sight, connect)
+    if sight.cut is not None:
+        configfiles.undo(sight.cut)
+    pending_change.write(Pending(plan.change, ran))
+    try:
+        _end_engine(sight.root)
+        if plan.other_store:
+            _check_empty(sight.root)
+        configfiles.apply(plan.change, record.folder)
+        _start_engine(connect, plan.change.driver)
+        if sight.runs and not plan.other_store:
+            _check_all_there(connect, sight.contents)
+        _run_again(connect, ran)
+    except (DockerstorageError, OSError) as error:
+        why = str(error)
+        record.note(failure=why)
+        _put_back(plan, sight, connect, ran, why, record)
+    pending_change.remove()
+
+
+def _running(sight: Sight, connect: Connect) -> tuple[dict[str, Any], ...]:
+    """Containers that run; raises Refused if one would go with its end."""
+    cut = pending_change.read() if sight.cut is not None else None
+    if services.daemon() is None:
+        return cut.ran if cut is not None else ()
+    engine = connect(driversight.LOOK_SECONDS)
+    if not engine.info().get("LiveRestoreEnabled"):
+        doomed = [one.name for one in container_files.read_all(sight.root)
+                  if one.auto_remove and one.pid]  # fmt: skip
+        if doomed:
+            raise Refused(
+                f"the engine must be restarted, and would remove {', '.join(doomed)} with it "
+                "(started with --rm): stop them yourself first"
+            )
+    found = {one["id"]: one for one in (cut.ran if cut is not None else ())}
+    for one in engine.containers():
+        document = engine.document("container", one.id)
+        if document is not None and document["State"]["Status"] in RAN:
+            state = document["State"]
+            found[one.id] = {
+                "id": one.id,
+                "name": one.name,
+                "started_at": state["StartedAt"],
+                "paused": state["Paused"],
+            }
+    return tuple(sorted(found.values(), key=lambda one: str(one["started_at"])))
+
+
+def _put_back(
+    plan: Plan,
+    sight: Sight,
+    connect: Connect,
+    ran: tuple[dict[str, Any], ...],
+    why: str,
+    record: Record,
+) -> None:
+    """The configuration of before, and the engine on it; raises Refused, always."""
+    try:
+        _end_engine(sight.root)
+        configfiles.undo(plan.change)
+        _start_engine(connect, sight.driver)
+        _run_again(connect, ran)
+    except (DockerstorageError, OSError) as error:
+        raise Refused(
+            f"{why}. The engine does not come back with the configuration of before, either: "
+            f"{error}. Copies of its files are in {record.folder}"
+        ) from None
+    pending_change.remove()
+    raise Refused(f"the configuration was put back, and the engine runs as before: {why}")
+
+
+def _end_engine(root: str) -> None:
+    """Stop daemon and socket: with the socket a client's call would start it again."""
+    daemon = services.daemon()
+    services.stop()
+    if daemon is None:
+        return
+    patience = max((one.stop_seconds for one in container_files.read_all(root)), default=0)
+    if processes.wait([daemon], END_SECONDS + min(patience, END_SECONDS)):
+        raise Incoherent("the engine", "ended", f"process {daemon.pid} is still there")
+
+
+def _check_empty(root: str) -> None:
+    """Nobody was able to make anything since the look; now nobody can."""
+    found = driversight.contents_on_disk(root)
+    if found:
+        raise Refused(f"meanwhile something came to exist: {found}")
+
+
+def _check_all_there(connect: Connect, before: Contents) -> None:
+    engine = connect(driversight.LOOK_SECONDS)
+    missing = before.without(driversight.contents(engine, read_site(engine.info())))
+    if missing:
+        raise Incoherent("the engine's objects", "all there", f"without {missing}")
+
+
+def _start_engine(connect: Connect, driver: str | None) -> None:
+    services.start()
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        state = services.state()
+        why = f"docker.service is {state}"
+        try:
+            # Not earlier: the socket takes calls that nobody answers.
+            if state == "active":
+                found = str(connect(CALL_SECONDS).info()["Driver"])
+                break
+        except EngineUnreachable as error:
+            why = str(error)
+        is_over = state == "failed" or services.restarts() >= TRIES
+        if is_over or time.monotonic() > deadline:
+            raise Incoherent("the engine", "started", f"{why}. Its log ends: {services.log_tail()}")
+        time.sleep(0.2)
+    if driver is not None and not driverplan.is_same(found, driver):
+        raise Incoherent("the engine's storage driver", driver, found)
+
+
+def _run_again(connect: Connect, ran: tuple[dict[str, Any], ...]) -> None:
+    """Start what ran and no restart policy has started."""
+    if not ran:
+        return
+    engine = connect(driversight.LOOK_SECONDS)
+    for one in ran:
+        document = engine.document("container", one["id"])
+        if document is None:
+            continue
+        state = document["State"]
+        # Another time: a policy has started it, and it may have ended since.
+        if not state["Running"] and state["StartedAt"] == one["started_at"]:
+            engine.start(one["id"])
+        if one["paused"] and not state["Paused"]:
+            engine.pause(one["id"])
