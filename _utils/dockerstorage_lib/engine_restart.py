@@ -38,24 +38,26 @@ def end(root: str) -> None:
         raise Incoherent("the engine", "ended", f"process {daemon.pid} is still there")
 
 
-def start(connect: Connect, driver: str | None) -> None:
-    """Start it and wait until it serves, on that driver; raises Incoherent with its log's end."""
-    services.start()
+def start(connect: Connect, driver: str | None, was_reset: bool = False) -> None:
+    """Start it and wait until it serves, on that driver; raises Incoherent with its log's end.
+
+    was_reset: as for ``services.start``.
+    """
+    services.start(was_reset)
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
-        state = services.state()
-        why = f"docker.service is {state}"
         try:
-            # Not earlier: the socket takes calls that nobody answers.
-            if state == "active":
-                found = str(connect(CALL_SECONDS).info()["Driver"])
-                break
+            # With a socket unit it waits until the daemon takes it up, or in vain for a daemon
+            # that ends again and again.
+            found = str(connect(CALL_SECONDS).info()["Driver"])
+            break
         except EngineUnreachable as error:
-            why = str(error)
-        is_over = state == "failed" or services.restarts() >= TRIES
-        if is_over or time.monotonic() > deadline:
-            raise Incoherent("the engine", "started", f"{why}. Its log ends: {services.log_tail()}")
-        time.sleep(0.2)
+            state = services.state()
+            is_over = state == "failed" or services.restarts() >= TRIES
+            if is_over or time.monotonic() > deadline:
+                why = f"docker.service is {state}: {error}. Its log ends: {services.log_tail()}"
+                raise Incoherent("the engine", "started", why) from None
+        time.sleep(0.1)
     if driver is not None and not driverplan.is_same(found, driver):
         raise Incoherent("the engine's storage driver", driver, found)
 

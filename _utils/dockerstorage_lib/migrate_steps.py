@@ -16,6 +16,7 @@ from . import driverchange, engine_restart, migration_compare, placement
 from .adapters import (
     configfiles,
     container_files,
+    dmioctl,
     dmsetup,
     hostfiles,
     loop_pool,
@@ -99,6 +100,7 @@ class Steps:
                 raise Refused("; ".join(work))
             self._journal.keep(BEFORE, objects(self._connect()))
         self._journal.add(facts={"blocked": True})
+        services.prepare_block()
         services.block()
         stopped_at = time.time()
         self._end_engine()
@@ -122,20 +124,22 @@ class Steps:
 
     def _start(self) -> None:
         services.unblock()
-        engine_restart.start(self._connect, self._plan.target)
+        engine_restart.start(self._connect, self._plan.target, was_reset=True)
 
     def _verify(self) -> dict[str, Any]:
-        before = self._before()
-        progress = self._journal.read()
-        there: Mapping[str, list[str]] = progress.facts.get("there", {}) if progress else {}
-        engine = self._connect()
-        found = migration_compare.differences(before, objects(engine), there)
-        if found:
-            raise Incoherent("the engine's objects", "as before", "; ".join(found))
+        # Containers with a restart policy run already: no reason to let the others wait.
         failed = self._run_again()
         if failed:
             raise Incoherent("containers that ran", "started again", ", ".join(failed))
-        return {"running_at": time.time()}
+        running_at = time.time()
+        progress = self._journal.read()
+        there: Mapping[str, list[str]] = progress.facts.get("there", {}) if progress else {}
+        now = objects(self._connect())
+        found = migration_compare.differences(self._before(), now, there)
+        if found:
+            raise Incoherent("the engine's objects", "as before", "; ".join(found))
+        services.remove_block()
+        return {"running_at": running_at}
 
     # -- backward
 
@@ -156,6 +160,7 @@ class Steps:
         if progress.downtime_began:
             if progress.outcome is not None:
                 self._journal.add(facts={"stopped_at": time.time()})
+            services.prepare_block()
             services.block()
             self._end_engine()
             configfiles.undo(self._change)
@@ -164,6 +169,7 @@ class Steps:
             services.unblock()
             engine_restart.start(self._connect, self._plan.source)
             failed = self._run_again()
+            services.remove_block()
         if not keep_new:
             remove_stage(self._plan)
         return failed
@@ -218,7 +224,7 @@ class Steps:
     def _remove_devices(self) -> None:
         """Thin devices that a daemon left active, the pool's own aside."""
         middle = hostfiles.device_and_inode(f"{self._plan.root}/{store.DRIVER}")
-        for name in dmsetup.devices():
+        for name in list(dmioctl.active_names()):
             if name.startswith(f"docker-{middle}-") and name != self._plan.pool:
                 try:
                     dmsetup.remove(name)
@@ -230,7 +236,7 @@ def objects(engine: ImportEngine) -> dict[str, dict[str, Any]]:
     """Documents of all that the engine has, by kind and id."""
     ids = {
         "image": [one["Id"] for one in engine.images()],
-        "container": [one.id for one in engine.containers()],
+        "container": engine.container_ids(),
         "volume": [one.name for one in engine.volumes()],
         "network": [one.id for one in engine.networks()],
     }

@@ -66,6 +66,8 @@ def counted(place: Any, name: str) -> None:
 
 migration_journal.Journal.add = watching_add  # type: ignore[method-assign]
 counted(services, "block")
+counted(services, "prepare_block")
+counted(services, "remove_block")
 counted(services, "unblock")
 counted(services, "start")
 counted(services, "stop")

@@ -38,11 +38,14 @@ class Engine:
         """The engine's ``info`` document."""
         return self._call(self._api.info)
 
+    def container_ids(self) -> list[str]:
+        """Ids of all containers, whatever their state."""
+        return [row["Id"] for row in self._call(self._api.containers, all=True, trunc=False)]
+
     def containers(self) -> tuple[objects.Container, ...]:
         """Every container, whatever its state."""
-        listed = self._call(self._api.containers, all=True, trunc=False)
         # One that is gone since the listing needs no decision.
-        found = (self.container(row["Id"]) for row in listed)
+        found = (self.container(id_) for id_ in self.container_ids())
         return tuple(one for one in found if one is not None)
 
     def container(self, container_id: str) -> objects.Container | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import CommandFailed
 from ..gather import Site
-from . import dmsetup, shell
+from . import dmioctl, dmsetup, shell
 
 NAME = "dockerstorage-old-pool"
 TIMEOUT_SECONDS = 30
@@ -42,10 +42,9 @@ def readable(site: Site, block_sectors: int | None) -> Iterator[Site]:
 
 
 def _remove() -> None:
-    with suppress(CommandFailed):
-        for name in list(dmsetup.devices()):
-            if name == NAME:
-                dmsetup.remove(name)
+    if NAME in dmioctl.active_names():
+        with suppress(CommandFailed):
+            dmsetup.remove(NAME)
 
 
 def _losetup(*words: str) -> str:

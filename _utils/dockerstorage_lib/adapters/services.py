@@ -14,19 +14,20 @@ TIMEOUT_SECONDS = 30
 #: The socket first: while it is there, a client's call starts the daemon again.
 UNITS = ("docker.socket", "docker.service")
 PID_FILE = Path("/run/docker.pid")
-#: A file below each unit's drop-ins, which says that the unit is not to start while it is there.
-BLOCK = "/etc/systemd/system/{unit}.d/dockerstorage-migration.conf"
-BLOCK_TEXT = """# dockerstorage moves the store of this engine to another storage driver. Until that
-# is over the engine must not start, not even after a boot. It goes on, or back, with
+#: While this file is there neither unit starts; a drop-in of each says so.
+BLOCK = Path("/var/lib/dockerstorage/engine-must-not-start")
+DROP_IN = "/etc/systemd/system/{unit}.d/dockerstorage-migration.conf"
+DROP_IN_TEXT = f"""# dockerstorage moves the store of this engine to another storage driver.
+# Until that is over the engine must not start, not even after a boot. It goes on, or back, with
 # 'salt-call dockerstorage.migrate resume=True' or 'rollback=True'.
 [Unit]
-ConditionPathExists=!{path}
+ConditionPathExists=!{BLOCK}
 """
 
 
 def daemon() -> processes.Process | None:
     """The process of the engine's daemon; None if it does not run."""
-    pid = int(_property("docker.service", "MainPID") or 0) or _written_pid()
+    pid = _written_pid() or int(_property("docker.service", "MainPID") or 0)
     return processes.find(pid) if pid else None
 
 
@@ -35,28 +36,50 @@ def stop() -> None:
     _systemctl("stop", "--no-block", *_loaded())
 
 
-def start() -> None:
-    """Ask for their start, and do not wait for it; raises CommandFailed."""
+def start(was_reset: bool = False) -> None:
+    """Ask for their start, and do not wait for it; raises CommandFailed.
+
+    was_reset: ``prepare_block`` has been called since the last start.
+    """
     units = _loaded()
+    if not was_reset:
+        _reset(units)
+    _systemctl("start", "--no-block", *units)
+
+
+def _reset(units: list[str]) -> None:
     # After some failures in a short time systemd starts a unit no more, until told so. One that
     # never failed may be unknown to it by then.
     shell.run(["systemctl", "reset-failed", *units], TIMEOUT_SECONDS)
-    _systemctl("start", "--no-block", *units)
+
+
+def prepare_block() -> None:
+    """Do what takes time of ``block`` and ``start``, while the daemon still serves."""
+    units = _loaded()
+    for unit in units:
+        path = Path(DROP_IN.format(unit=unit))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, DROP_IN_TEXT.encode(), 0o644)
+    _systemctl("daemon-reload")
+    _reset(units)
 
 
 def block() -> None:
     """Keep socket and daemon from starting, over boots too, until ``unblock``."""
-    for unit in _loaded():
-        path = Path(BLOCK.format(unit=unit))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, BLOCK_TEXT.format(path=path).encode(), 0o644)
-    _systemctl("daemon-reload")
+    BLOCK.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_file(BLOCK, b"", 0o600)
 
 
 def unblock() -> None:
     """Allow it again."""
-    paths = [Path(BLOCK.format(unit=unit)) for unit in UNITS]
-    for path in paths:
+    BLOCK.unlink(missing_ok=True)
+    sync_folder(BLOCK.parent)
+
+
+def remove_block() -> None:
+    """Remove what ``prepare_block`` made."""
+    unblock()
+    for path in [Path(DROP_IN.format(unit=unit)) for unit in UNITS]:
         if path.exists():
             path.unlink()
             sync_folder(path.parent)
@@ -97,7 +120,7 @@ def _loaded() -> list[str]:
 
 
 def _written_pid() -> int | None:
-    """Of a daemon that systemd did not start."""
+    """By the daemon's own file, which most have where it always was; sooner read than asked."""
     try:
         pid = int(PID_FILE.read_text())
     except (OSError, ValueError):
