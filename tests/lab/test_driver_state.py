@@ -12,7 +12,7 @@ from tests.lab import migrated, world
 from tests.lab.errors import CommandFailed
 from tests.lab.guest import Guest
 from tests.lab.hosts import DAEMON_JSON, POOL_DEVICE, Host
-from tests.lab.salthost import salt_calls
+from tests.lab.salthost import RELEASES, salt_calls
 
 GIB = 1 << 30
 POOL = "docker/thinpool"
@@ -35,6 +35,16 @@ tar -C root -c . | docker import -c 'CMD ["/bin/busybox", "sleep", "1000000"]' -
 docker run -d --net=none --name runs lab/small:1
 docker run --net=none --name ended lab/small:1 /bin/busybox true
 docker volume create vol-own
+"""
+
+#: A change of options, killed when the engine is stopped and the files are written.
+KILLED = """
+import json, os, signal, sys
+from dockerstorage_lib import driverapply
+from dockerstorage_lib.adapters.engine_import import ImportEngine
+driverapply._start_engine = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+engine = lambda seconds: ImportEngine(timeout_seconds=seconds)
+driverapply.run(engine, None, "devicemapper", json.loads(sys.argv[1]))
 """
 
 
@@ -100,7 +110,7 @@ def test_from_before_docker_s_first_start_to_a_pool(new_host: Host) -> None:
     assert (pool["result"], planned["result"]) == (None, None)
     assert f"There is no device {POOL_DEVICE} yet." in planned["comment"]
     assert running(host) == before
-    (_, made), again = apply(host, False, False)
+    (_, made), second = apply(host, False, False)
     assert made["result"] is True
     assert made["changes"] == planned["changes"] == {
         "driver": {"old": "overlay2", "new": "devicemapper"},
@@ -112,7 +122,7 @@ def test_from_before_docker_s_first_start_to_a_pool(new_host: Host) -> None:
     assert migrated.daemon_config(host) == {
         "iptables": False, "storage-driver": "devicemapper", "storage-opts": DM,
     }  # fmt: skip
-    assert [(one["result"], one["changes"]) for one in again] == [(True, {}), (True, {})]
+    assert [(one["result"], one["changes"]) for one in second] == [(True, {}), (True, {})]
 
 
 def test_what_cannot_be_leaves_the_host_as_it_was(pool_host: Host) -> None:
@@ -149,9 +159,16 @@ def test_with_containers_other_options_are_a_restart_and_another_pool_is_not(
     host.guest.run(IMAGE, timeout=60)
     seen = world.names(host)
     more = {"name": "devicemapper", "options": [*DM, "dm.min_free_space=5%"]}
-    made, again = declare(host, more, more)
-    assert made["result"] is True
-    assert made["changes"]["options"]["new"] == more["options"]
+    argv = [f"/opt/salt/{RELEASES[0]}/bin/python", "-c", KILLED, json.dumps(more["options"])]
+    assert host.guest.run(argv, timeout=90, check=False).status == 137
+    assert migrated.daemon_config(host)["storage-opts"] == more["options"]
+    planned, made, again, less = declare(
+        host, {**more, "test": True}, more, more, {"name": "devicemapper", "options": DM}
+    )
+    for one in (planned, made):
+        assert "A change that was cut" in one["comment"]
+        assert one["changes"]["options"] == {"old": DM, "new": more["options"]}
+    assert (planned["result"], made["result"], less["result"]) == (None, True, True)
     assert (again["result"], again["changes"]) == (True, {})
     assert world.names(host) == seen
     assert host.docker("ps", "--format", "{{.Names}}") == "runs"
@@ -170,15 +187,21 @@ def test_with_containers_other_options_are_a_restart_and_another_pool_is_not(
     assert "devicemapper with another dm.thinpooldev" in loop["comment"]
     assert running(host) == before
     host.docker("run", "-d", "--rm", "--net=none", "--name", "passing", "lab/small:1")
-    (refused,) = declare(host, {"name": "devicemapper", "options": DM})
+    (refused,) = declare(host, more)
     assert "would remove passing" in refused["comment"]
     assert running(host) == before
 
 
 def test_what_is_there_moves_only_if_it_may(fresh_direct_host: Host) -> None:
     host = fresh_direct_host
-    before, seen = running(host), world.names(host)
     may = {"name": "overlay2", "migrate": True}
+    assert migrated.migrate(host, "run", "before=stop") == {"killed": True}
+    (cut,) = declare(host, may)
+    assert (cut["result"], cut["changes"]) == (False, {})
+    assert "dockerstorage.migrate resume=True goes on" in cut["comment"]
+    assert migrated.migrate(host, "rollback")["outcome"] == "rolled back"
+
+    before, seen = running(host), world.names(host)
     refused, planned = declare(host, {"name": "overlay2"}, {**may, "test": True})
     assert (refused["result"], refused["changes"]) == (False, {})
     assert "dockerstorage.migrate overlay2" in refused["comment"]
@@ -196,11 +219,3 @@ def test_what_is_there_moves_only_if_it_may(fresh_direct_host: Host) -> None:
     assert "waits for its commit" in again["comment"]
     (kept,) = declare(host, {"name": "overlay2", "options": ["overlay2.override_kernel_check=1"]})
     assert "no way back" in kept["comment"]
-
-
-def test_a_migration_that_was_cut_comes_first(fresh_direct_host: Host) -> None:
-    host = fresh_direct_host
-    assert migrated.migrate(host, "run", "before=stop") == {"status": 137}
-    (refused,) = declare(host, {"name": "overlay2", "migrate": True})
-    assert "dockerstorage.migrate resume=True" in refused["comment"]
-    assert refused["result"] is False
