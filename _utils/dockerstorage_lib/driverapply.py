@@ -6,23 +6,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import driverplan, driversight
-from .adapters import configfiles, container_files, pending_change, processes, services
+from . import driverplan, driversight, engine_restart
+from .adapters import configfiles, container_files, pending_change, services
 from .adapters.pending_change import Pending
 from .adapters.records import Record
 from .driveroptions import check_driver, check_options
 from .driverplan import CONFIGURE, MIGRATE, Contents, Plan, Sight
-from .driversight import Connect
-from .errors import DockerstorageError, EngineUnreachable, Incoherent, Refused
+from .engine_restart import Connect
+from .errors import DockerstorageError, Incoherent, Refused
 from .gather import read_site
 from .import_start import RAN
 from .migrate import alone
-
-#: How long the daemon may take to end beyond its containers' time, and to answer.
-END_SECONDS, ANSWER_SECONDS = 60, 90
-CALL_SECONDS = 5
-#: How often systemd may start it again.
-TRIES = 3
 
 
 def planned(
@@ -86,11 +80,11 @@ def _restart(plan: Plan, sight: Sight, connect: Connect, record: Record) -> None
         configfiles.undo(sight.cut)
     pending_change.write(Pending(plan.change, ran))
     try:
-        _end_engine(sight.root)
+        engine_restart.end(sight.root)
         if plan.other_store:
             _check_empty(sight.root)
         configfiles.apply(plan.change, record.folder)
-        _start_engine(connect, plan.change.driver)
+        engine_restart.start(connect, plan.change.driver)
         if sight.runs and not plan.other_store:
             _check_all_there(connect, sight.contents)
         _run_again(connect, ran)
@@ -119,13 +113,7 @@ def _running(sight: Sight, connect: Connect) -> tuple[dict[str, Any], ...]:
     for one in engine.containers():
         document = engine.document("container", one.id)
         if document is not None and document["State"]["Status"] in RAN:
-            state = document["State"]
-            found[one.id] = {
-                "id": one.id,
-                "name": one.name,
-                "started_at": state["StartedAt"],
-                "paused": state["Paused"],
-            }
+            found[one.id] = engine_restart.ran(document)
     return tuple(sorted(found.values(), key=lambda one: str(one["started_at"])))
 
 
@@ -139,9 +127,9 @@ def _put_back(
 ) -> None:
     """The configuration of before, and the engine on it; raises Refused, always."""
     try:
-        _end_engine(sight.root)
+        engine_restart.end(sight.root)
         configfiles.undo(plan.change)
-        _start_engine(connect, sight.driver)
+        engine_restart.start(connect, sight.driver)
         _run_again(connect, ran)
     except (DockerstorageError, OSError) as error:
         raise Refused(
@@ -150,17 +138,6 @@ def _put_back(
         ) from None
     pending_change.remove()
     raise Refused(f"the configuration was put back, and the engine runs as before: {why}")
-
-
-def _end_engine(root: str) -> None:
-    """Stop daemon and socket: with the socket a client's call would start it again."""
-    daemon = services.daemon()
-    services.stop()
-    if daemon is None:
-        return
-    patience = max((one.stop_seconds for one in container_files.read_all(root)), default=0)
-    if processes.wait([daemon], END_SECONDS + min(patience, END_SECONDS)):
-        raise Incoherent("the engine", "ended", f"process {daemon.pid} is still there")
 
 
 def _check_empty(root: str) -> None:
@@ -177,39 +154,8 @@ def _check_all_there(connect: Connect, before: Contents) -> None:
         raise Incoherent("the engine's objects", "all there", f"without {missing}")
 
 
-def _start_engine(connect: Connect, driver: str | None) -> None:
-    services.start()
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while True:
-        state = services.state()
-        why = f"docker.service is {state}"
-        try:
-            # Not earlier: the socket takes calls that nobody answers.
-            if state == "active":
-                found = str(connect(CALL_SECONDS).info()["Driver"])
-                break
-        except EngineUnreachable as error:
-            why = str(error)
-        is_over = state == "failed" or services.restarts() >= TRIES
-        if is_over or time.monotonic() > deadline:
-            raise Incoherent("the engine", "started", f"{why}. Its log ends: {services.log_tail()}")
-        time.sleep(0.2)
-    if driver is not None and not driverplan.is_same(found, driver):
-        raise Incoherent("the engine's storage driver", driver, found)
-
-
 def _run_again(connect: Connect, ran: tuple[dict[str, Any], ...]) -> None:
-    """Start what ran and no restart policy has started."""
-    if not ran:
-        return
-    engine = connect(driversight.LOOK_SECONDS)
-    for one in ran:
-        document = engine.document("container", one["id"])
-        if document is None:
-            continue
-        state = document["State"]
-        # Another time: a policy has started it, and it may have ended since.
-        if not state["Running"] and state["StartedAt"] == one["started_at"]:
-            engine.start(one["id"])
-        if one["paused"] and not state["Paused"]:
-            engine.pause(one["id"])
+    """Start what ran; raises Incoherent."""
+    failed = engine_restart.run_again(connect(driversight.LOOK_SECONDS), ran) if ran else []
+    if failed:
+        raise Incoherent("containers that ran", "started again", ", ".join(failed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from . import driverplan
@@ -10,12 +9,11 @@ from .adapters import configfiles, container_files, kernelfacts, pending_change,
 from .adapters.engine_import import ImportEngine
 from .adapters.migration_journal import Journal
 from .driverplan import Contents, Sight
+from .engine_restart import Connect
 from .errors import CommandFailed, Refused
 from .gather import Site, read_inventory, read_site
 from .poolview import DEFAULT_ROOT
 
-#: Opens the engine, which may take so many seconds to answer.
-Connect = Callable[[float], ImportEngine]
 LOOK_SECONDS = 30
 
 

@@ -61,7 +61,6 @@ class Graft:
         """Nothing of it runs."""
 
     def _run(self, site: Site, act: Callable[[_Work], None]) -> None:
-        self._folder.mkdir(mode=0o700, exist_ok=True)
         mounts.run_private(lambda: act(_Work(site, self._folder, self._job)), self._job.cancel)
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
 from . import lock, migration, migration_compare, placement, summary
-from .adapters.engine_import import ImportEngine
 from .adapters.migration_journal import Journal
+from .engine_restart import Connect
 from .errors import DockerstorageError, EngineUnreachable, Interrupted, Refused
 from .graft import Graft
 from .jobs import Job
 from .migrate_steps import BEFORE, Builder, Steps, objects, prints
 from .migration import STEPS, Plan, Progress
 from .second_builder import Bundle
-
-Connect = Callable[[], ImportEngine]
 
 #: What must not run at the same time.
 LOCKS = ("migrate", "prune", "import", "recover")

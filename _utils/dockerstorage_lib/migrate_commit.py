@@ -10,11 +10,12 @@ from typing import Any
 from . import migration, placement, thin_cleanup
 from .adapters import container_files, store
 from .adapters.migration_journal import Journal
+from .engine_restart import Connect
 from .errors import Damaged, Refused
 from .export_plan import allocated_bytes
 from .graft import check_layer
 from .jobs import Job
-from .migrate import Connect, alone
+from .migrate import alone
 from .migrate_steps import BEFORE, objects
 from .migration import Plan, Progress
 from .second_builder import release_new_pool
@@ -70,6 +71,9 @@ def _problems(
 ) -> Iterator[str]:
     """What is wrong with the store that stays."""
     plan, driver = progress.plan, _kept_driver(progress)
+    if progress.outcome == migration.ABANDONED and not placement.is_back(plan):
+        yield f"parts of the old store lie in {placement.stage_folder(plan.root)}"
+        return
     engine = connect()
     info = engine.info()
     if info["Driver"] != driver:

@@ -102,7 +102,7 @@ def prepare(
         *_engine(info, plan),
         *_pool(site),
         *_objects(files, force),
-        *_busy(plan),
+        *store.work_under_way(site.root, site.driver),
         *_room(plan, layers + containers),
         *_same_pool(plan),
     ]
@@ -191,15 +191,6 @@ def _objects(files: list[container_files.ContainerFile], force: bool) -> Iterato
                 f"container {one.name} was started with --rm: the engine removes it when it is "
                 "stopped. Stop it yourself, or say force=True to lose it"
             )
-
-
-def _busy(plan: Plan) -> Iterator[str]:
-    """Pulls and builds leave files of their own in the data root for as long as they run."""
-    root = Path(plan.root)
-    if any((root / "image" / plan.source / "layerdb" / "tmp").glob("write-set-*")):
-        yield "an image is being pulled, loaded or built: wait for its end, or end it"
-    if any((root / "buildkit" / "executor").glob("*/config.json")):
-        yield "an image is being built: wait for its end, or end it"
 
 
 def _same_pool(plan: Plan) -> Iterator[str]:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from . import driverchange, migration_compare, placement
+from . import driverchange, engine_restart, migration_compare, placement
 from .adapters import (
     configfiles,
     container_files,
@@ -27,17 +27,14 @@ from .adapters import (
 )
 from .adapters.engine_import import ImportEngine
 from .adapters.fingerprint import fingerprint
-from .adapters.migration_journal import Journal
-from .errors import CommandFailed, DockerstorageError, EngineUnreachable, Incoherent
+from .adapters.migration_journal import RESERVE_BYTES, Journal, release, reserve
+from .engine_restart import Connect
+from .errors import CommandFailed, Incoherent, Refused
 from .gather import Site
 from .jobs import Job
 from .migration import Plan
 from .second_builder import release_new_pool
 
-#: How long the daemon may take to end once its containers have had their time, and to answer.
-END_SECONDS, ANSWER_SECONDS = 60, 90
-#: How long an engine that answers may take to start what its restart policies say.
-RESTART_SECONDS = 15
 BEFORE = "before.json"
 
 
@@ -62,7 +59,7 @@ class Steps:
         plan: Plan,
         journal: Journal,
         builder: Builder,
-        connect: Callable[[], ImportEngine],
+        connect: Connect,
         job: Job,
     ) -> None:
         self._plan, self._journal, self._builder = plan, journal, builder
@@ -77,6 +74,9 @@ class Steps:
     # -- forward
 
     def _stage(self) -> None:
+        folder = placement.stage_folder(self._plan.root)
+        folder.mkdir(mode=0o711, exist_ok=True)
+        reserve(folder, RESERVE_BYTES)
         self._builder.stage(self._site())
         self._settle()
 
@@ -94,7 +94,11 @@ class Steps:
 
     def _stop(self) -> dict[str, Any]:
         if self._journal.kept(BEFORE) is None:
+            work = store.work_under_way(self._plan.root, self._plan.source)
+            if work:
+                raise Refused("; ".join(work))
             self._journal.keep(BEFORE, objects(self._connect()))
+        self._journal.add(facts={"blocked": True})
         services.block()
         stopped_at = time.time()
         self._end_engine()
@@ -117,7 +121,8 @@ class Steps:
         configfiles.apply(self._change, self._journal.folder / "configuration")
 
     def _start(self) -> None:
-        self._start_engine(self._plan.target)
+        services.unblock()
+        engine_restart.start(self._connect, self._plan.target)
 
     def _verify(self) -> dict[str, Any]:
         before = self._before()
@@ -127,7 +132,7 @@ class Steps:
         found = migration_compare.differences(before, objects(engine), there)
         if found:
             raise Incoherent("the engine's objects", "as before", "; ".join(found))
-        failed = self._run_again(engine, before)
+        failed = self._run_again()
         if failed:
             raise Incoherent("containers that ran", "started again", ", ".join(failed))
         return {"running_at": time.time()}
@@ -143,6 +148,11 @@ class Steps:
         progress = self._journal.read()
         assert progress is not None
         self._builder.clear()
+        # The disk may be full: first what makes room, and is nobody's any more.
+        release(self._journal.folder)
+        release(placement.stage_folder(self._plan.root))
+        if not keep_new and "place" not in progress.begun:
+            remove_stage(self._plan)
         if progress.downtime_began:
             if progress.outcome is not None:
                 self._journal.add(facts={"stopped_at": time.time()})
@@ -151,8 +161,9 @@ class Steps:
             configfiles.undo(self._change)
             self._unmark()
             placement.undo(self._plan)
-            self._start_engine(self._plan.source)
-            failed = self._run_again(self._connect(), self._before())
+            services.unblock()
+            engine_restart.start(self._connect, self._plan.source)
+            failed = self._run_again()
         if not keep_new:
             remove_stage(self._plan)
         return failed
@@ -172,6 +183,15 @@ class Steps:
 
     # -- the engine
 
+    def _run_again(self) -> list[str]:
+        """Start what ran; what cannot be, and why."""
+        before = self._before()
+        self._job.turn_to("starting containers")
+        ran = [
+            engine_restart.ran(before["containers"][id_]) for id_ in migration_compare.ran(before)
+        ]
+        return engine_restart.run_again(self._connect(), ran)
+
     def _site(self) -> Site:
         return Site(self._plan.root, self._plan.source, self._plan.pool)
 
@@ -189,14 +209,7 @@ class Steps:
 
     def _end_engine(self) -> None:
         """No daemon, no container and no mount of the store is left; raises Incoherent."""
-        daemon = services.daemon()
-        services.stop()
-        if daemon is not None:
-            patience = max(
-                (one.stop_seconds for one in container_files.read_all(self._plan.root)), default=0
-            )
-            if processes.wait([daemon], END_SECONDS + min(patience, END_SECONDS)):
-                raise Incoherent("the engine", "ended", f"process {daemon.pid} is still there")
+        engine_restart.end(self._plan.root)
         container_files.end_survivors(self._plan.root)
         for driver in (self._plan.source, self._plan.target):
             unmount_below(f"{self._plan.root}/{driver}")
@@ -211,54 +224,6 @@ class Steps:
                     dmsetup.remove(name)
                 except CommandFailed as error:
                     raise Incoherent(f"device {name}", "unused", error.stderr) from None
-
-    def _start_engine(self, driver: str) -> None:
-        services.unblock()
-        services.start()
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            try:
-                info = self._connect().info()
-                break
-            except EngineUnreachable as error:
-                if services.is_failed() or time.monotonic() > deadline:
-                    raise Incoherent(
-                        "the engine", "started", f"{error}. Its log ends: {services.log_tail()}"
-                    ) from None
-            time.sleep(0.2)
-        if info["Driver"] != driver:
-            raise Incoherent("the engine's storage driver", driver, info["Driver"])
-
-    def _run_again(self, engine: ImportEngine, before: Mapping[str, Any]) -> list[str]:
-        """Start what ran and no restart policy has started; what cannot be, and why."""
-        failed = []
-        for id_ in migration_compare.ran(before):
-            old = before["containers"][id_]
-            self._job.turn_to(f"starting container {old['Name'].lstrip('/')}")
-            try:
-                if not _is_started(engine, id_, old):
-                    engine.start(id_)
-                if old["State"]["Paused"]:
-                    engine.pause(id_)
-            except DockerstorageError as error:
-                failed.append(f"{old['Name'].lstrip('/')} ({error})")
-        return failed
-
-
-def _is_started(engine: ImportEngine, id_: str, old: Mapping[str, Any]) -> bool:
-    """Whether the engine has started a container by itself; waits where it is about to."""
-    policy = ((old.get("HostConfig") or {}).get("RestartPolicy") or {}).get("Name") or "no"
-    deadline = time.monotonic() + (RESTART_SECONDS if policy != "no" else 0)
-    while True:
-        now = engine.document("container", id_)
-        if now is None:
-            return True  # it went with its end
-        state = now["State"]
-        if state["Running"] or state["StartedAt"] > old["State"]["StartedAt"]:
-            return True
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(0.2)
 
 
 def objects(engine: ImportEngine) -> dict[str, dict[str, Any]]:
@@ -304,7 +269,7 @@ def unmount_below(folder: str) -> None:
 def remove_stage(plan: Plan) -> None:
     """Remove the migration's folder, unless parts of the old store lie in it."""
     folder = placement.stage_folder(plan.root)
-    if (folder / "aside" / plan.source).exists():
+    if not placement.is_back(plan):
         raise Incoherent(str(folder), "no part of the old store", "its parts")
     if folder.exists():
         release_new_pool(plan, folder)

@@ -66,7 +66,7 @@ class Progress:
 
     @property
     def downtime_began(self) -> bool:
-        return "stop" in self.begun
+        return "blocked" in self.facts
 
 
 def plan_line(plan: Plan) -> dict[str, Any]:

@@ -13,50 +13,71 @@ from .migration import Plan
 FOLDER = ".dockerstorage-migration"
 
 
-@dataclass(frozen=True)
-class Move:
-    """A part and its two places. One that is not there at all is none."""
-
-    here: Path
-    there: Path
-
-
 def stage_folder(root: str) -> Path:
     """The folder of a migration below a data root."""
     return Path(root, FOLDER)
 
 
-def moves(plan: Plan) -> list[Move]:
-    """All moves, in order: what is in the way goes aside, then the new store takes its place."""
+@dataclass(frozen=True)
+class Part:
+    """A directory of the data root, and where it lies else; what is not there at all is none."""
+
+    root: Path
+    #: Of the new store, before the switch; None for what only goes.
+    stage: Path | None
+    #: Of the old store, after it; None where it stays.
+    aside: Path | None
+    #: Where what the new engine made anew goes on the way back.
+    abandoned: Path
+
+
+def parts(plan: Plan) -> list[Part]:
+    """All parts that move."""
     root, stage = Path(plan.root), stage_folder(plan.root)
-    # BuildKit's cache names layers that the new store has not got; no engine needs it.
-    aside = ["buildkit"]
-    if plan.source == plan.target:
-        aside += [plan.source, f"image/{plan.source}"]
-    new = [plan.target, f"image/{plan.target}"]
-    return [Move(root / one, stage / "aside" / one) for one in aside] + [
-        Move(stage / one, root / one) for one in new
+    again = plan.source == plan.target
+
+    def part(name: str, comes: bool, goes: bool) -> Part:
+        return Part(
+            root / name,
+            stage / name if comes else None,
+            stage / "aside" / name if goes else None,
+            stage / "abandoned" / name,
+        )
+
+    return [
+        # BuildKit's cache names layers that the new store has not got; no engine needs it.
+        part("buildkit", comes=False, goes=True),
+        part(plan.target, comes=True, goes=again),
+        part(f"image/{plan.target}", comes=True, goes=again),
     ]
 
 
 def do(plan: Plan) -> None:
-    """Make all moves that are not made yet."""
-    for move in moves(plan):
-        if move.here.exists():
-            if move.there.exists():
-                raise Incoherent(str(move.there), "nothing there", "something")
-            _rename(move.here, move.there)
+    """Make all moves that are not made yet: what is in the way goes aside, the new comes."""
+    for part in parts(plan):
+        # Once it is aside, what lies in the data root is the new one.
+        if part.aside is not None and part.root.exists() and not part.aside.exists():
+            _rename(part.root, part.aside)
+        if part.stage is not None and part.stage.exists():
+            _rename(part.stage, part.root)
 
 
 def undo(plan: Plan) -> None:
-    """Take all moves back. What an engine has made anew where something lay goes aside."""
-    for move in reversed(moves(plan)):
-        if not move.there.exists():
-            continue
-        if move.here.exists():
-            name = move.here.name
-            _rename(move.here, stage_folder(plan.root) / "abandoned" / name)
-        _rename(move.there, move.here)
+    """Take back all moves that are made; what an engine has made anew meanwhile goes away."""
+    for part in reversed(parts(plan)):
+        if part.aside is not None:
+            # As long as it is aside, what lies in the data root is the new one; else the old.
+            if part.aside.exists():
+                if part.root.exists():
+                    _rename(part.root, part.stage or part.abandoned)
+                _rename(part.aside, part.root)
+        elif part.stage is not None and part.root.exists():
+            _rename(part.root, part.stage)
+
+
+def is_back(plan: Plan) -> bool:
+    """Whether no part of the old store lies in the migration's folder."""
+    return not any(part.aside is not None and part.aside.exists() for part in parts(plan))
 
 
 def old_store(plan: Plan) -> list[Path]:
@@ -68,6 +89,8 @@ def old_store(plan: Plan) -> list[Path]:
 
 
 def _rename(source: Path, target: Path) -> None:
+    if target.exists():
+        raise Incoherent(str(target), "nothing there", "something")
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     source.rename(target)
     sync_folder(target.parent)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from .adapters.engine_import import ImportEngine
 from .adapters.layer_records import take_image_records
 from .adapters.migration_journal import Journal
 from .adapters.second_daemon import SecondDaemon, Settings, settings_like
+from .engine_restart import Connect
 from .errors import Damaged, Refused
 from .gather import Site, read_site
 from .jobs import Job
@@ -32,7 +32,7 @@ class Bundle:
         plan: Plan,
         folder: Path,
         journal: Journal,
-        connect: Callable[[], ImportEngine],
+        connect: Connect,
         job: Job,
     ) -> None:
         self._plan, self._folder, self._journal = plan, folder, journal
@@ -46,7 +46,6 @@ class Bundle:
         if first is None:
             raise Refused("the engine does not run: start Docker")
         settings = settings_like(first, self._plan.target, self._plan.options)
-        self._folder.mkdir(mode=0o711, exist_ok=True)
         self._journal.keep(SETTINGS, asdict(settings))
         second = self._daemon.start(settings, START_SECONDS)
         second_images.load_images(

@@ -45,6 +45,10 @@ def watching_add(self: migration_journal.Journal, **line: Any) -> None:
         die()
 
 
+def connect(seconds: float = 600) -> ImportEngine:
+    return ImportEngine(timeout_seconds=seconds)
+
+
 def counted(place: Any, name: str) -> None:
     """Count the calls of a function that changes something."""
     function = getattr(place, name)
@@ -80,13 +84,13 @@ try:
             full = {"driver": "overlay2", "options": None, "method": None, "force": False}
             prepared = migrate_plan.prepare(ImportEngine(), now=time.time(), **full | arguments)
             migrate_plan.refuse(prepared)
-            result = migrate.run(prepared.plan, ImportEngine, job)
+            result = migrate.run(prepared.plan, connect, job)
         elif what == "resume":
-            result = migrate.resume(ImportEngine, job)
+            result = migrate.resume(connect, job)
         elif what == "rollback":
-            result = migrate.roll_back(ImportEngine, job, arguments.get("force", False))
+            result = migrate.roll_back(connect, job, arguments.get("force", False))
         elif what == "commit":
-            result = migrate_commit.run(ImportEngine, job)
+            result = migrate_commit.run(connect, job)
         else:
             result = migrate.status()
 except DockerstorageError as error:

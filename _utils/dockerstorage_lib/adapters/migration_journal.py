@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -20,6 +21,8 @@ from .durable import sync_folder, write_file
 from .records import FOLDER
 
 UNDERWAY = FOLDER / "migration"
+#: For what the way back has to write when the disk is full.
+RESERVE, RESERVE_BYTES = "reserve", 1 << 20
 
 
 class Journal:
@@ -42,12 +45,22 @@ class Journal:
             raise Refused("another migration is not over; see dockerstorage.migration")
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._path.unlink(missing_ok=True)  # of one that was cut before its first line was whole
+        reserve(self.folder, RESERVE_BYTES)
         self.add(**plan_line(plan))
         sync_folder(self.folder)
         sync_folder(self.folder.parent)
 
     def add(self, **line: Any) -> None:
         """Write a line; it is on disk when this returns."""
+        try:
+            self._add(line)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            release(self.folder)
+            self._add(line)
+
+    def _add(self, line: dict[str, Any]) -> None:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         with os.fdopen(os.open(self._path, flags, 0o600), "r+b") as file:
             text = file.read()
@@ -73,7 +86,18 @@ class Journal:
         """It is over: where it is kept from now on."""
         place = self.folder.with_name("migrations") / id_
         place.parent.mkdir(mode=0o700, exist_ok=True)
+        release(self.folder)
         self.folder.rename(place)
         sync_folder(place.parent)
         sync_folder(self.folder.parent)
         return place
+
+
+def reserve(folder: Path, size_bytes: int) -> None:
+    """Keep some room of a file system, until ``release``."""
+    write_file(folder / RESERVE, bytes(size_bytes), 0o600)
+
+
+def release(folder: Path) -> None:
+    """Give that room back."""
+    (folder / RESERVE).unlink(missing_ok=True)

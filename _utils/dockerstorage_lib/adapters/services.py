@@ -89,7 +89,11 @@ def log_tail(lines: int = 15) -> str:
 
 def _loaded() -> list[str]:
     """Those units that there are: some distributions have no socket."""
-    return [unit for unit in UNITS if _property(unit, "LoadState") != "not-found"]
+    argv = ["systemctl", "show", "-p", "LoadState", *UNITS]
+    states = shell.output(argv, TIMEOUT_SECONDS).split()
+    return [
+        unit for unit, state in zip(UNITS, states, strict=True) if state != "LoadState=not-found"
+    ]
 
 
 def _written_pid() -> int | None:

@@ -194,6 +194,28 @@ def containers(root: str, driver: str = DRIVER) -> list[str]:
     return [p.name for p in _files(Path(root, "image", driver, "layerdb", "mounts"))]
 
 
+#: What the engine has below its data root for as long as it works on images; a daemon that starts
+#: clears its ``tmp``.
+_WORK = {
+    "tmp/docker-builder*": "an image is being built",
+    "buildkit/executor/*/config.json": "an image is being built",
+    "tmp/docker-import-*": "images are being loaded",
+    "tmp/docker-export-*": "images are being saved",
+    "tmp/GetImageBlob*": "an image is being pulled",
+    "image/{driver}/layerdb/tmp/write-set-*": "an image's layer is being registered",
+}
+
+
+def work_under_way(root: str, driver: str) -> list[str]:
+    """Sentences for what the engine is doing with images just now."""
+    found = [
+        f"{what}: wait for its end, or end it"
+        for pattern, what in _WORK.items()
+        if any(Path(root).glob(pattern.format(driver=driver)))
+    ]
+    return list(dict.fromkeys(found))
+
+
 def hidden_store(root: str, driver: str) -> HiddenStore | None:
     """A devicemapper store with content under a data root that another driver serves."""
     if driver == DRIVER:
