@@ -40,9 +40,9 @@ docker volume create vol-own
 #: A change of options, killed when the engine is stopped and the files are written.
 KILLED = """
 import json, os, signal, sys
-from dockerstorage_lib import driverapply
+from dockerstorage_lib import driverapply, engine_restart
 from dockerstorage_lib.adapters.engine_import import ImportEngine
-driverapply._start_engine = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+engine_restart.start = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 engine = lambda seconds: ImportEngine(timeout_seconds=seconds)
 driverapply.run(engine, None, "devicemapper", json.loads(sys.argv[1]))
 """
@@ -160,7 +160,7 @@ def test_with_containers_other_options_are_a_restart_and_another_pool_is_not(
     seen = world.names(host)
     more = {"name": "devicemapper", "options": [*DM, "dm.min_free_space=5%"]}
     argv = [f"/opt/salt/{RELEASES[0]}/bin/python", "-c", KILLED, json.dumps(more["options"])]
-    assert host.guest.run(argv, timeout=90, check=False).status == 137
+    assert host.guest.run(argv, timeout=90, check=False).status == -9
     assert migrated.daemon_config(host)["storage-opts"] == more["options"]
     planned, made, again, less = declare(
         host, {**more, "test": True}, more, more, {"name": "devicemapper", "options": DM}
