@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import driverplan, driversight, engine_restart
-from .adapters import configfiles, container_files, pending_change, services
+from .adapters import configfiles, container_files, pending_change, services, store
 from .adapters.pending_change import Pending
 from .adapters.records import Record
 from .driveroptions import check_driver, check_options
@@ -96,10 +96,13 @@ def _restart(plan: Plan, sight: Sight, connect: Connect, record: Record) -> None
 
 
 def _running(sight: Sight, connect: Connect) -> tuple[dict[str, Any], ...]:
-    """Containers that run; raises Refused if one would go with its end."""
+    """Containers that run; raises Refused for what a restart would break, or remove."""
     cut = pending_change.read() if sight.cut is not None else None
     if services.daemon() is None:
         return cut.ran if cut is not None else ()
+    work = store.work_under_way(sight.root, sight.driver or "")
+    if work:
+        raise Refused(f"the engine must be restarted: {'; '.join(work)}")
     engine = connect(driversight.LOOK_SECONDS)
     if not engine.info().get("LiveRestoreEnabled"):
         doomed = [one.name for one in container_files.read_all(sight.root)

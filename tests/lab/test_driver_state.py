@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,7 @@ from tests.lab import migrated, world
 from tests.lab.errors import CommandFailed
 from tests.lab.guest import Guest
 from tests.lab.hosts import DAEMON_JSON, POOL_DEVICE, Host
-from tests.lab.salthost import salt_call, salt_calls
+from tests.lab.salthost import RELEASES, salt_calls
 
 GIB = 1 << 30
 POOL = "docker/thinpool"
@@ -36,6 +37,16 @@ docker run --net=none --name ended lab/small:1 /bin/busybox true
 docker volume create vol-own
 """
 
+#: A change of options, killed when the engine is stopped and the files are written.
+KILLED = """
+import json, os, signal, sys
+from dockerstorage_lib import driverapply, engine_restart
+from dockerstorage_lib.adapters.engine_import import ImportEngine
+engine_restart.start = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+engine = lambda seconds: ImportEngine(timeout_seconds=seconds)
+driverapply.run(engine, None, "devicemapper", json.loads(sys.argv[1]))
+"""
+
 
 @pytest.fixture(scope="module")
 def new_host() -> Iterator[Host]:
@@ -43,6 +54,7 @@ def new_host() -> Iterator[Host]:
     with Guest("declared", disks=[3 * GIB]) as guest:
         guest.boot()
         guest.push("/srv/salt/storage.sls", STORAGE)
+        guest.push("/etc/salt/minion", json.dumps({"file_roots": {"base": ["/srv/salt"]}}))
         yield Host(guest, "declared")
 
 
@@ -50,7 +62,7 @@ def new_host() -> Iterator[Host]:
 def pool_host(new_host: Host) -> Host:
     """The same with both states applied, and Docker running."""
     if "thinpool" not in new_host.guest.run(f"cat {DAEMON_JSON}", check=False).stdout:
-        apply(new_host)
+        apply(new_host, False)
         new_host.start_docker()
     return new_host
 
@@ -64,12 +76,13 @@ def declare(host: Host, *declarations: dict[str, Any]) -> list[dict[str, Any]]:
     return [next(iter(one.values())) for one in found]
 
 
-def apply(host: Host, test: bool = False) -> list[dict[str, Any]]:
-    """Both states from their sls."""
-    found = salt_call(
-        host.guest, "state.apply", "storage", test=test, options=("--file-root=/srv/salt",)
-    )
-    return sorted(found.values(), key=lambda one: one["__run_num__"])
+def apply(host: Host, *tests: bool) -> list[list[dict[str, Any]]]:
+    """What both states return from their sls, once for each: in test mode, or not."""
+    calls: list[tuple[str, list[Any], dict[str, Any]]] = [
+        ("state.apply", ["storage"], {"test": test}) for test in tests
+    ]
+    found = salt_calls(host.guest, *calls, seconds_each=120)
+    return [sorted(one.values(), key=lambda state: int(state["__run_num__"])) for one in found]
 
 
 def running(host: Host) -> str:
@@ -93,11 +106,11 @@ def test_from_before_docker_s_first_start_to_a_pool(new_host: Host) -> None:
     assert migrated.driver(host) == "overlay2"
 
     before = running(host)
-    pool, planned = apply(host, test=True)
+    ((pool, planned),) = apply(host, True)
     assert (pool["result"], planned["result"]) == (None, None)
     assert f"There is no device {POOL_DEVICE} yet." in planned["comment"]
     assert running(host) == before
-    _, made = apply(host)
+    (_, made), second = apply(host, False, False)
     assert made["result"] is True
     assert made["changes"] == planned["changes"] == {
         "driver": {"old": "overlay2", "new": "devicemapper"},
@@ -109,9 +122,7 @@ def test_from_before_docker_s_first_start_to_a_pool(new_host: Host) -> None:
     assert migrated.daemon_config(host) == {
         "iptables": False, "storage-driver": "devicemapper", "storage-opts": DM,
     }  # fmt: skip
-    before = running(host)
-    assert [(one["result"], one["changes"]) for one in apply(host)] == [(True, {}), (True, {})]
-    assert running(host) == before
+    assert [(one["result"], one["changes"]) for one in second] == [(True, {}), (True, {})]
 
 
 def test_what_cannot_be_leaves_the_host_as_it_was(pool_host: Host) -> None:
@@ -148,9 +159,16 @@ def test_with_containers_other_options_are_a_restart_and_another_pool_is_not(
     host.guest.run(IMAGE, timeout=60)
     seen = world.names(host)
     more = {"name": "devicemapper", "options": [*DM, "dm.min_free_space=5%"]}
-    made, again = declare(host, more, more)
-    assert made["result"] is True
-    assert made["changes"]["options"]["new"] == more["options"]
+    argv = [f"/opt/salt/{RELEASES[0]}/bin/python", "-c", KILLED, json.dumps(more["options"])]
+    assert host.guest.run(argv, timeout=90, check=False).status == -9
+    assert migrated.daemon_config(host)["storage-opts"] == more["options"]
+    planned, made, again, less = declare(
+        host, {**more, "test": True}, more, more, {"name": "devicemapper", "options": DM}
+    )
+    for one in (planned, made):
+        assert "A change that was cut" in one["comment"]
+        assert one["changes"]["options"] == {"old": DM, "new": more["options"]}
+    assert (planned["result"], made["result"], less["result"]) == (None, True, True)
     assert (again["result"], again["changes"]) == (True, {})
     assert world.names(host) == seen
     assert host.docker("ps", "--format", "{{.Names}}") == "runs"
@@ -169,15 +187,21 @@ def test_with_containers_other_options_are_a_restart_and_another_pool_is_not(
     assert "devicemapper with another dm.thinpooldev" in loop["comment"]
     assert running(host) == before
     host.docker("run", "-d", "--rm", "--net=none", "--name", "passing", "lab/small:1")
-    (refused,) = declare(host, {"name": "devicemapper", "options": DM})
+    (refused,) = declare(host, more)
     assert "would remove passing" in refused["comment"]
     assert running(host) == before
 
 
 def test_what_is_there_moves_only_if_it_may(fresh_direct_host: Host) -> None:
     host = fresh_direct_host
-    before, seen = running(host), world.names(host)
     may = {"name": "overlay2", "migrate": True}
+    assert migrated.migrate(host, "run", "before=stop") == {"killed": True}
+    (cut,) = declare(host, may)
+    assert (cut["result"], cut["changes"]) == (False, {})
+    assert "dockerstorage.migrate resume=True goes on" in cut["comment"]
+    assert migrated.migrate(host, "rollback")["outcome"] == "rolled back"
+
+    before, seen = running(host), world.names(host)
     refused, planned = declare(host, {"name": "overlay2"}, {**may, "test": True})
     assert (refused["result"], refused["changes"]) == (False, {})
     assert "dockerstorage.migrate overlay2" in refused["comment"]
@@ -195,11 +219,3 @@ def test_what_is_there_moves_only_if_it_may(fresh_direct_host: Host) -> None:
     assert "waits for its commit" in again["comment"]
     (kept,) = declare(host, {"name": "overlay2", "options": ["overlay2.override_kernel_check=1"]})
     assert "no way back" in kept["comment"]
-
-
-def test_a_migration_that_was_cut_comes_first(fresh_direct_host: Host) -> None:
-    host = fresh_direct_host
-    assert migrated.migrate(host, "run", "before=stop") == {"status": 137}
-    (refused,) = declare(host, {"name": "overlay2", "migrate": True})
-    assert "dockerstorage.migrate resume=True" in refused["comment"]
-    assert refused["result"] is False
