@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 from . import lock, migration, migration_compare, placement, summary
@@ -92,31 +92,29 @@ def _forward(plan: Plan, journal: Journal, connect: Connect, job: Job) -> dict[s
         if name in progress.done:
             continue
         job.turn_to(name)
-        journal.add(begin=name)
         started = time.monotonic()
         try:
+            journal.add(begin=name)
             facts = steps.do(name)
         except Interrupted:
             raise  # somebody wants it to end, and will say how it goes on
         except (DockerstorageError, OSError) as error:
-            return _give_up(plan, journal, connect, job, name, error)
+            raise _given_up(journal, connect, job, f"{name}: {error}") from None
         seconds = round(time.monotonic() - started, 2)
         journal.add(end=name, facts={**facts, f"{name}_seconds": seconds})
     journal.add(outcome=migration.SWITCHED)
     return _result(journal)
 
 
-def _give_up(
-    plan: Plan, journal: Journal, connect: Connect, job: Job, step: str, error: Exception
-) -> dict[str, Any]:
+def _given_up(journal: Journal, connect: Connect, job: Job, why: str) -> Refused:
     """A step failed: back to the old store, by itself."""
-    why = f"{step}: {error}"
-    journal.add(rollback=why)
+    with suppress(OSError):  # a disk that cannot be written is no reason to stay half-way
+        journal.add(rollback=why)
     result = _backward(journal, connect, job)
-    raise Refused(
+    return Refused(
         f"the migration was rolled back, since a step failed: {why}. The host is as it was, with "
-        f"{plan.source}" + "".join(f"; {line}" for line in result["not_running"])
-    ) from None
+        f"{result['from']}" + "".join(f"; not running: {one}" for one in result["not_running"])
+    )
 
 
 def _backward(journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from .adapters.fingerprint import fingerprint
 from .adapters.migration_journal import RESERVE_BYTES, Journal, release, reserve
 from .engine_restart import Connect
 from .errors import CommandFailed, Incoherent, Refused
-from .gather import Site
+from .gather import Site, read_site
 from .jobs import Job
 from .migration import Plan
 from .second_builder import release_new_pool
@@ -78,12 +78,13 @@ class Steps:
         folder = placement.stage_folder(self._plan.root)
         folder.mkdir(mode=0o711, exist_ok=True)
         reserve(folder, RESERVE_BYTES)
-        self._builder.stage(self._site())
-        self._settle()
+        # As the engine says: a boot may have given a loop pool another name.
+        site = read_site(self._connect().info())
+        self._builder.stage(site)
+        self._settle(site)
 
-    def _settle(self) -> None:
+    def _settle(self, site: Site) -> None:
         """Have the engine mend the file systems that a loss of power left with an open log."""
-        site = self._site()
         if site.pool is None:
             return
         ids = store.containers(site.root, site.driver)
@@ -158,7 +159,7 @@ class Steps:
         if not keep_new and "place" not in progress.begun:
             remove_stage(self._plan)
         if progress.downtime_began:
-            if progress.outcome is not None:
+            if "running_at" in progress.facts and services.daemon() is not None:
                 self._journal.add(facts={"stopped_at": time.time()})
             services.prepare_block()
             services.block()
@@ -225,7 +226,7 @@ class Steps:
         """Thin devices that a daemon left active, the pool's own aside."""
         middle = hostfiles.device_and_inode(f"{self._plan.root}/{store.DRIVER}")
         for name in list(dmioctl.active_names()):
-            if name.startswith(f"docker-{middle}-") and name != self._plan.pool:
+            if name.startswith(f"docker-{middle}-") and not name.endswith("-pool"):
                 try:
                     dmsetup.remove(name)
                 except CommandFailed as error:

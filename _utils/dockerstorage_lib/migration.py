@@ -60,11 +60,6 @@ class Progress:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def next_step(self) -> str | None:
-        """The step that a resumed migration takes next; None if none is left."""
-        return next((name for name in STEPS if name not in self.done), None)
-
-    @property
     def downtime_began(self) -> bool:
         return "blocked" in self.facts
 
@@ -102,7 +97,9 @@ def _read(progress: Progress | None, line: Mapping[str, Any]) -> Progress:
     if "end" in line:
         values["done"] = (*progress.done, line["end"])
     if "rollback" in line:
+        # Also of one that was over: until it is rolled back it is neither.
         values |= {"rolling_back": True, "failure": line["rollback"] or progress.failure}
+        values["outcome"] = None
     if "outcome" in line:
         values["outcome"] = line["outcome"]
     return Progress(**values)

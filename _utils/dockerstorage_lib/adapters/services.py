@@ -88,11 +88,6 @@ def remove_block() -> None:
     _systemctl("daemon-reload")
 
 
-def is_failed() -> bool:
-    """Whether systemd has given the daemon up."""
-    return _property("docker.service", "ActiveState") == "failed"
-
-
 def restarts() -> int:
     """How often systemd has started the daemon again by itself, since ``start``; 0 before 235."""
     return int(_property("docker.service", "NRestarts") or 0)
