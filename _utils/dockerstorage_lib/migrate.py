@@ -47,6 +47,11 @@ def roll_back(connect: Connect, job: Job, force: bool) -> dict[str, Any]:
             raise Refused("there is no migration that could be rolled back")
         if progress.outcome in (migration.ABANDONED, migration.ROLLED_BACK):
             raise Refused("the migration is rolled back already")
+        if progress.commit_began:
+            raise Refused(
+                "there is no way back: a commit has begun to remove the old store. Run "
+                "dockerstorage.commit again"
+            )
         new = _news(progress, journal, connect)
         if new and not force:
             raise Refused(
@@ -218,6 +223,8 @@ def _state(name: str, progress: Progress) -> str:
 
 def _next(progress: Progress) -> list[str]:
     """What can be done now."""
+    if progress.commit_began:
+        return ["dockerstorage.commit (it was cut)"]
     if progress.outcome == migration.SWITCHED:
         return [
             "dockerstorage.commit (removes the old store, when all is well)",

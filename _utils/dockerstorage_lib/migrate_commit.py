@@ -49,7 +49,7 @@ def run(connect: Connect, job: Job | None) -> dict[str, Any]:
             "bytes_freed": freed,
         }
         if job is not None:
-            journal.add(begin="commit")
+            journal.add(begin=migration.COMMIT)
             if progress.outcome == migration.ABANDONED:
                 release_new_pool(plan, placement.stage_folder(plan.root))
             elif devices and plan.pool is not None:

@@ -20,6 +20,8 @@ STEPS = {
     "start": "start the engine",
     "verify": "compare all objects with those of before, start what ran",
 }
+#: Of its own command, when all steps are done.
+COMMIT = "commit"
 #: Outcomes: the new store serves, and the old one waits for a commit; the old one serves again;
 #: so does it, and what was new in the new store waits for a commit; the old one is gone.
 SWITCHED, ROLLED_BACK, ABANDONED, COMMITTED = "switched", "rolled back", "abandoned", "committed"
@@ -58,6 +60,11 @@ class Progress:
     outcome: str | None = None
     #: What steps found out, for later steps and for the report.
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def commit_began(self) -> bool:
+        """Whether a part of the store that goes may be gone."""
+        return COMMIT in self.begun
 
     @property
     def downtime_began(self) -> bool:

@@ -59,6 +59,8 @@ def test_nothing_is_lost_and_the_way_back_is_open(direct: Rich) -> None:
     assert migrated.driver(host) == "devicemapper"
     assert migrated.daemon_config(host) == config
     migrated.assert_same(before, host, images=False)
+    assert migrate(host, "commit", "act=1") == migrated.KILLED
+    assert migrate(host, "status")["next"] == ["dockerstorage.commit (it was cut)"]
     gone = migrate(host, "commit")
     assert gone["removed"] == ["/var/lib/docker/.dockerstorage-migration"]
     assert migrated.left_behind(host) == []

@@ -12,12 +12,16 @@ LOOP = ["dm.loopdatasize=3G", "dm.loopmetadatasize=128M", "dm.basesize=1G"]
 DIRECT = [f"dm.thinpooldev={POOL_DEVICE}", "dm.basesize=1G"]
 
 
-def moved(host: Host, before: dict[str, Any], driver: str, options: list[str]) -> None:
+def moved(
+    host: Host, before: dict[str, Any], driver: str, options: list[str], images: bool = False
+) -> None:
     """Migrate by bundle; all is as it was, and the old store is given back."""
     done = migrate(host, "run", driver=driver, options=options, method="bundle", timeout=280)
     assert done.get("outcome") == "switched", done
     assert migrated.driver(host) == driver
-    migrated.assert_same(before, host)
+    migrated.assert_same(before, host, images)
+    assert migrate(host, "commit", "act=1") == migrated.KILLED
+    assert "a commit has begun" in migrate(host, "rollback", force=True)["error"]
     gone = migrate(host, "commit")
     assert gone["bytes_freed"] > 30 << 20
     assert migrated.left_behind(host) == []
@@ -29,7 +33,7 @@ def test_devicemapper_to_overlay2_and_back_and_again() -> None:
         richhost.enrich(host)
         before = migrated.content(host)
         moved(host, before, "overlay2", [])
-        moved(host, before, "devicemapper", LOOP)
+        moved(host, before, "devicemapper", LOOP, images=True)
         # loop-lvm once more: what the sparse files had grown to is given back.
         moved(host, before, "devicemapper", LOOP)
 
