@@ -91,6 +91,7 @@ def prepare(
         change=driverchange.as_dict(change),
         pool=site.pool,
         loop_block_sectors=_loop_block_sectors(site),
+        leftovers=_empty_store(site, target),
     )
     inventory = read_inventory(engine, site, with_cache=False)
     layers, containers = _bytes(inventory, engine, site)
@@ -155,13 +156,24 @@ def _leftovers(plan: Plan) -> Iterator[str]:
             f"{placement.stage_folder(plan.root)} is left of a migration that this host knows "
             "nothing of any more: look what is in it, then remove it"
         )
-    if plan.source != plan.target:
-        for path in (Path(plan.root, plan.target), Path(plan.root, "image", plan.target)):
-            if path.exists():
-                yield (
-                    f"{path} exists: a second store, which the engine does not see. Export what "
-                    "matters of it with an engine on that driver, then move it away"
-                )
+    root = plan.root
+    if plan.source != plan.target and _holds_anything(root, plan.target):
+        yield (
+            f"{root}/{plan.target} and {root}/image/{plan.target} are a second store with images "
+            "or containers, which the engine does not see. Export what matters of it with an "
+            "engine on that driver, then move both away"
+        )
+
+
+def _empty_store(site: Site, target: str) -> tuple[str, ...]:
+    """Parts of a store that an engine once began and put nothing into."""
+    if site.driver == target or _holds_anything(site.root, target):
+        return ()
+    return tuple(one for one in placement.new_parts(target) if Path(site.root, one).exists())
+
+
+def _holds_anything(root: str, driver: str) -> bool:
+    return bool(store.image_ids(root, driver) or store.containers(root, driver))
 
 
 def _engine(info: dict[str, Any], plan: Plan) -> Iterator[str]:

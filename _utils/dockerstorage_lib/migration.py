@@ -45,6 +45,8 @@ class Plan:
     #: Device-mapper name of the old pool, and for loop-lvm its block size in sectors.
     pool: str | None = None
     loop_block_sectors: int | None = None
+    #: Directories of an empty store that lie where the new one comes to.
+    leftovers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def read_progress(text: str) -> Progress | None:
 def _read(progress: Progress | None, line: Mapping[str, Any]) -> Progress:
     if "plan" in line:
         plan = line["plan"]
-        return Progress(Plan(**{**plan, "options": tuple(plan["options"])}))
+        lists = {name: tuple(plan[name]) for name in ("options", "leftovers")}
+        return Progress(Plan(**{**plan, **lists}))
     if progress is None:
         raise ValueError("it begins without a plan")
     values = vars(progress) | {"facts": {**progress.facts, **line.get("facts", {})}}

@@ -47,9 +47,16 @@ def parts(plan: Plan) -> list[Part]:
     return [
         # BuildKit's cache names layers that the new store has not got; no engine needs it.
         part("buildkit", comes=False, goes=True),
-        part(plan.target, comes=True, goes=again),
-        part(f"image/{plan.target}", comes=True, goes=again),
+        *(
+            part(name, comes=True, goes=again or name in plan.leftovers)
+            for name in new_parts(plan.target)
+        ),
     ]
+
+
+def new_parts(driver: str) -> tuple[str, str]:
+    """Where a store lies below the data root."""
+    return driver, f"image/{driver}"
 
 
 def do(plan: Plan) -> None:

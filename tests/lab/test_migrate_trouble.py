@@ -43,7 +43,8 @@ def test_bad_input_and_obstacles_are_named_and_nothing_is_changed(
 ) -> None:
     host.guest.run(
         """docker run -d --rm --name passing --stop-signal KILL lab/base:1 sleep 1000000
-        mkdir -p /var/lib/docker/image/overlay2"""
+        mkdir -p /var/lib/docker/image/overlay2/imagedb/content/sha256
+        touch /var/lib/docker/image/overlay2/imagedb/content/sha256/0123"""
     )
     errors = [
         one["error"]
@@ -82,11 +83,11 @@ def test_bad_input_and_obstacles_are_named_and_nothing_is_changed(
         strict=True,
     ):
         assert word in error
-    assert "/var/lib/docker/image/overlay2 exists" in errors[10]
+    assert "/var/lib/docker/image/overlay2 are a second store" in errors[10]
     plan = salt_calls(host.guest, (MIGRATE, ["overlay2"], {"test": True}))[0]
     assert not plan["possible"]
     assert len(plan["obstacles"]) == 2
-    host.guest.run("docker rm -f passing; rmdir /var/lib/docker/image/overlay2")
+    host.guest.run("docker rm -f passing; rm -r /var/lib/docker/image/overlay2")
 
 
 def test_a_disk_that_fills_midway_takes_nothing_along(host: Host, before: dict[str, Any]) -> None:

@@ -144,9 +144,14 @@ def tree(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("target", ["overlay2", "devicemapper"])
-def test_moves_are_made_from_any_point_and_taken_back(tmp_path: Path, target: str) -> None:
-    plan = replace(PLAN, root=str(tmp_path), target=target)
+@pytest.mark.parametrize(
+    ("target", "leftovers"),
+    [("overlay2", ()), ("devicemapper", ()), ("overlay2", ("image/overlay2",))],
+)
+def test_moves_are_made_from_any_point_and_taken_back(
+    tmp_path: Path, target: str, leftovers: tuple[str, ...]
+) -> None:
+    plan = replace(PLAN, root=str(tmp_path), target=target, leftovers=leftovers)
     stage = placement.stage_folder(plan.root)
     for path in (
         tmp_path / "devicemapper" / "old",
@@ -154,6 +159,7 @@ def test_moves_are_made_from_any_point_and_taken_back(tmp_path: Path, target: st
         tmp_path / "buildkit" / "cache",
         stage / target / "new",
         stage / "image" / target / "new",
+        *(tmp_path / one / "left" for one in leftovers),
     ):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -168,7 +174,8 @@ def test_moves_are_made_from_any_point_and_taken_back(tmp_path: Path, target: st
             assert "buildkit/cache" not in after
             if target == "devicemapper":
                 assert "devicemapper/old" not in after
-                assert not placement.is_back(plan)
+            assert not {f"{one}/left" for one in leftovers} & after
+            assert not placement.is_back(plan)
             _killed(placement.undo, plan, back)
             placement.undo(plan)
             assert tree(tmp_path) == before
