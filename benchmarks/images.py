@@ -13,6 +13,7 @@ import random
 import sys
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 
 FAMILIES, MEMBERS, SHARED, OWN = 4, 5, 3, 2
 #: Kibibytes of the files of each 10 MiB: most bytes are in a few, most names belong to the others.
@@ -48,9 +49,7 @@ def _layer_names(number: int) -> list[str]:
 
 
 def _shell() -> Iterator[tuple[str, bytes]]:
-    with open("/bin/busybox", "rb") as file:
-        program = file.read()
-    yield "bin/busybox", program
+    yield "bin/busybox", Path("/bin/busybox").read_bytes()
     for name in PROGRAMS[1:]:
         yield f"bin/{name}", b""  # a link
 

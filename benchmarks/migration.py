@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tests.lab import hostkinds, migrated
@@ -20,6 +21,7 @@ LAYER_MIB, TIMES = 10, 4
 PYTHON = "/opt/salt/3008/bin/python"
 COLD = "sync; echo 3 > /proc/sys/vm/drop_caches"
 FILL = "set -o pipefail; /usr/bin/python3 /src/benchmarks/images.py {mib} | docker load -q; sync"
+SAVE_ALL = "docker save $(docker images --format '{{.Repository}}:{{.Tag}}')"
 
 # What a container is created with. KILL, since sleep as a first process ignores SIGTERM: nobody's
 # downtime is to be that of programs that do not end.
@@ -71,7 +73,7 @@ second = second_daemon.SecondDaemon(Path("{DATA_ROOT}/bench"))
 second.start(second_daemon.settings_like(services.daemon(), "overlay2"), 60)
 subprocess.run("{COLD}", shell=True, check=True)
 started = time.monotonic()
-line = "docker save $(docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}') | docker -H $1 load -q; sync"
+line = "{SAVE_ALL} | docker -H $1 load -q; sync"
 subprocess.run(["bash", "-c", line, "bash", f"unix://{{second_daemon.RUN}}/docker.sock"],
                check=True, stdout=subprocess.DEVNULL)
 seconds = time.monotonic() - started
@@ -88,7 +90,7 @@ docker stop {" ".join(RUNNING)} > /dev/null
 note stopped
 for name in {" ".join(IMAGES)}; do docker commit $name kept/$name > /dev/null; done
 note committed
-docker save -o /srv/images.tar $(docker images --format '{{{{.Repository}}}}:{{{{.Tag}}}}')
+{SAVE_ALL} > /srv/images.tar
 note saved
 for name in {" ".join(VOLUMES)}; do
     tar -C $(docker volume inspect -f '{{{{.Mountpoint}}}}' $name) -cf /srv/$name.tar .
@@ -217,12 +219,12 @@ def _save_and_load(host: Host) -> float:
 def _by_hand(host: Host) -> ByHand:
     lines = host.guest.run(BY_HAND, timeout=900).stdout.splitlines()
     _check(host, "overlay2")
-    rows = [(name, float(at), int(root) + int(srv)) for name, at, root, srv in map(str.split, lines)]
+    rows = [
+        (name, float(at), int(root) + int(srv)) for name, at, root, srv in map(str.split, lines)
+    ]
     return ByHand(
         downtime_seconds=rows[-1][1] - rows[0][1],
-        seconds={
-            name: at - before for (_, before, _), (name, at, _) in zip(rows, rows[1:], strict=False)
-        },
+        seconds={name: at - before for (_, before, _), (name, at, _) in pairwise(rows)},
         extra_bytes=max(used for _, _, used in rows) - rows[0][2],
     )
 
@@ -238,4 +240,5 @@ def _used(host: Host) -> int:
 
 
 def _layer_bytes(host: Host) -> int:
-    return int(host.guest.run(f"cat {DATA_ROOT}/image/*/layerdb/sha256/*/size | paste -sd+ | bc").stdout)
+    total = "awk '{ sum += $1 } END { printf \"%d\", sum }'"
+    return int(host.guest.run(f"{total} {DATA_ROOT}/image/*/layerdb/sha256/*/size").stdout)
