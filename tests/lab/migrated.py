@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 from dockerstorage_lib import migration_compare
@@ -95,8 +94,27 @@ def left_behind(host: Host) -> list[str]:
     ).stdout.splitlines()
 
 
-def cut(host: Host, running: Background, seconds: float) -> None:
-    """Cut the power so many seconds from now, and boot."""
-    time.sleep(seconds)
+def old_store(host: Host) -> str:
+    """Digests of all that devicemapper keeps on loop-lvm, and of the engine's records of it."""
+    return host.guest.run(
+        f"""cd /var/lib/docker
+        for file in data metadata; do {richhost.CONTENTS} data devicemapper/devicemapper/$file; done
+        find devicemapper/metadata image/devicemapper -type f | sort | xargs sha256sum""",
+        timeout=120,
+    ).stdout
+
+
+def wait_until_stopped(host: Host) -> None:
+    """Wait until a migration has stopped itself (``how=stop``)."""
+    host.guest.run("until pgrep -r T -f migrator.py; do sleep 0.1; done", timeout=120)
+
+
+def cut_power(host: Host) -> None:
+    """Cut the power and boot, with an engine that starts then if it may."""
     host.guest.cut_power()
     host.guest.boot()
+    host.start_docker()
+
+
+def is_up(host: Host) -> bool:
+    return host.guest.run("systemctl is-active docker", check=False).stdout.strip() == "active"
