@@ -139,7 +139,7 @@ def _migration_rows() -> list[Row]:
          "-", "-"),
         ("migration: seconds of the steps", _seconds(ours.seconds), "-", "-"),
         (f"the same with {TIMES} × the image bytes", _seconds(larger.seconds), "-", "-"),
-        ("by hand: seconds until", _seconds(hand.seconds), "-", "-"),
+        ("by hand: seconds of the parts", _seconds(hand.seconds), "-", "-"),
     ]  # fmt: skip
 
 

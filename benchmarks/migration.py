@@ -175,7 +175,7 @@ def _filled(mib: int) -> Iterator[Host]:
         host = hostkinds.loop_host(guest)
         other = guest.add_disk(4 * hostkinds.GIB)
         guest.run(f"mkfs.ext4 -q -E nodiscard {other}")
-        guest.run(FILL.format(mib=mib), timeout=900)
+        guest.run(FILL.format(mib=mib), timeout=1500)
         guest.run(OBJECTS, timeout=180)
         guest.poweroff()
         guest.snapshot("filled")
