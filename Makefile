@@ -84,7 +84,7 @@ demo: packages lab-images ## see it work on a disposable devicemapper host
 .PHONY: bench
 bench: packages lab-images ## the benchmarks, one table
 	@venv=$(call in,3008)
-	PYTHONPATH=_utils $(call limit,3600) "$$venv/bin/python" -m benchmarks
+	PYTHONPATH=_utils $(call limit,5400) "$$venv/bin/python" -m benchmarks
 
 .PHONY: packages
 packages:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 
 from benchmarks.beacon import ROUNDS, reaction_seconds, ticks
 from benchmarks.bundle import bundled
 from benchmarks.lab import race
+from benchmarks.migration import TIMES, moved
 from benchmarks.planning import LAYERS_AN_IMAGE, seconds_to_plan
 from benchmarks.writer import steady_writer
 from dockerstorage_lib.summary import columns, human_bytes
@@ -25,6 +27,7 @@ def main() -> int:
         rows += _race_rows(kind)
     for kind in ("direct", "overlay"):
         rows += _bundle_rows(kind)
+    rows += _migration_rows()
     print("\n".join(columns(rows)))
     return 0
 
@@ -98,6 +101,50 @@ def _bundle_rows(kind: str) -> list[Row]:
         _row(f"{kind}: the same: bytes", f"{size:.2f} × ({sizes})", "≤ 0.7 ×", size <= 0.7),
         _row(f"{kind}: peak memory", f"{seen.peak_mib:.0f} MiB", "< 200 MiB", seen.peak_mib < 200),
     ]
+
+
+def _migration_rows() -> list[Row]:
+    seen = moved()
+    ours, hand, larger = seen.ours, seen.by_hand, seen.larger
+    down = ours.downtime_seconds / hand.downtime_seconds
+    # Whoever saves the images while containers run saves no more than this.
+    online = ours.downtime_seconds / (hand.downtime_seconds - hand.seconds["saved"])
+    restart = ours.downtime_seconds / ours.restart_seconds
+    growth = larger.downtime_seconds / ours.downtime_seconds
+    stage = ours.seconds["stage"]
+    speed = seen.save_and_load_seconds / stage
+    speeds = " / ".join(
+        f"{seen.layer_bytes / seconds / 1e6:.0f} MB/s"
+        for seconds in (stage, seen.save_and_load_seconds)
+    )
+    total = ours.total_seconds / hand.downtime_seconds
+    disk = ours.extra_bytes / hand.extra_bytes
+    return [
+        _row("migration: downtime / the six steps by hand",
+             f"{down:.3f} × ({ours.downtime_seconds:.1f} s / {hand.downtime_seconds:.1f} s)",
+             "≤ 0.05 ×", down <= 0.05),
+        ("the same without their time to save images", f"{online:.3f} ×", "-", "-"),
+        ("migration: downtime / a mere restart of engine and containers",
+         f"{restart:.2f} × ({ours.downtime_seconds:.1f} s / {ours.restart_seconds:.1f} s)",
+         "-", "-"),
+        _row(f"migration: downtime with {TIMES} × the image bytes",
+             f"{growth:.2f} × ({larger.downtime_seconds:.1f} s / {ours.downtime_seconds:.1f} s)",
+             "≤ 1.2 ×", growth <= 1.2),
+        _row("migration: layers staged / docker save | docker load",
+             f"{speed:.1f} × ({speeds})", "≥ 5 ×", speed >= 5),
+        ("migration: whole time / the six steps by hand",
+         f"{total:.2f} × ({ours.total_seconds:.0f} s / {hand.downtime_seconds:.0f} s)", "-", "-"),
+        ("migration: extra disk / the six steps by hand",
+         f"{disk:.2f} × ({human_bytes(ours.extra_bytes)} / {human_bytes(hand.extra_bytes)})",
+         "-", "-"),
+        ("migration: seconds of the steps", _seconds(ours.seconds), "-", "-"),
+        (f"the same with {TIMES} × the image bytes", _seconds(larger.seconds), "-", "-"),
+        ("by hand: seconds of the parts", _seconds(hand.seconds), "-", "-"),
+    ]  # fmt: skip
+
+
+def _seconds(parts: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.items())
 
 
 def _row(name: str, figure: str, goal: str, met: bool) -> Row:
