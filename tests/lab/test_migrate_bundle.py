@@ -38,7 +38,7 @@ def test_devicemapper_to_overlay2_and_back_and_again() -> None:
         moved(host, before, "devicemapper", LOOP)
 
 
-def test_loop_lvm_to_direct_lvm_cut_on_the_way() -> None:
+def test_loop_lvm_to_direct_lvm_cut_on_the_way_and_on_to_overlay2() -> None:
     host = prepared.open_host("loop", "bundle-direct")
     with host.guest:
         disk = host.guest.add_disk(6 << 30)
@@ -65,3 +65,7 @@ def test_loop_lvm_to_direct_lvm_cut_on_the_way() -> None:
         migrate(host, "commit")
         assert migrated.left_behind(host) == []
         assert host.guest.run("losetup -a").stdout == ""
+        moved(host, before, "overlay2", [])
+        # The pool is as new, for the next engine.
+        status = host.guest.run("dmsetup status --noflush docker-thinpool").stdout.split()
+        assert (status[3], status[5].partition("/")[0]) == ("0", "0")

@@ -143,7 +143,8 @@ def wait(wanted: Collection[Process], seconds: float) -> set[Process]:
     deadline, left = time.monotonic() + seconds, set(wanted)
     while left and time.monotonic() < deadline:
         left = {one for one in left if find(one.pid) == one}
-        time.sleep(0.1)
+        if left:
+            time.sleep(0.05)
     return left
 
 
