@@ -15,7 +15,8 @@ from pathlib import Path
 
 from . import tarsplit
 from .adapters import directories, mounts, store, tree
-from .adapters.base import Base
+from .adapters.base import Base, NotedBase, Rule, take_notes
+from .adapters.durable import write_file
 from .adapters.layer_records import take_image_records, take_record
 from .adapters.overlay_store import DRIVER, OverlayStore
 from .adapters.rooted import Root
@@ -154,24 +155,27 @@ class _Work:
         chain = store.container_parent(root, driver, container_id)
         below = None if chain is None else store.layer_hash(root, chain, driver)
         with mounts.layer_pair(self._site, below or "base", before) as (old, new):
-            self._changes(old, new, before, below)
-        self._init_mark(container_id).touch()
+            self._changes(new, Base(old), before, below)
+            # It stays as it is: when the engine is stopped the container alone has to be read.
+            notes = take_notes(new)
+        write_file(self._init_mark(container_id), notes, 0o600)
 
     def _container(self, container_id: str) -> None:
         now, before = self._hash(container_id)
-        with mounts.container_pair(self._site, container_id) as (old, new):
-            self._changes(old, new, now, before)
+        base = NotedBase(self._init_mark(container_id).read_bytes())
+        with mounts.container_tree(self._site, container_id, write=False) as layer:
+            self._changes(layer.path, base, now, before)
         take_record(
             store.mount_folder(self._site.root, self._site.driver, container_id),
             self._store.layerdb / "mounts",
             container_id,
         )
 
-    def _changes(self, old: Path, new: Path, id_: str, below: str | None) -> None:
+    def _changes(self, new: Path, base: Rule, id_: str, below: str | None) -> None:
         copy = TreeCopy(self._job.advance)
 
         def fill(diff: Path) -> None:
-            entries = tree.walk(new, whiteouts="remove", base=Base(old), on_left_out=_refuse)
+            entries = tree.walk(new, whiteouts="remove", base=base, on_left_out=_refuse)
             copy.copy(entries, tree.opener(new), diff, "overlay")
 
         self._store.add(id_, below, fill)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import stat
 from collections.abc import Collection, Container, Iterable
@@ -51,6 +53,36 @@ class Base:
         except OSError:
             return []
         return [one for one in (text(os.fsencode(name)) for name in before) if one not in names]
+
+
+class NotedBase:
+    """The same tree by its notes, when it is not at hand any more."""
+
+    def __init__(self, notes: bytes) -> None:
+        self._facts: dict[str, list[int]] = json.loads(gzip.decompress(notes))
+        self._names: dict[str, list[str]] = {}
+        for path in self._facts:
+            above, _, name = path.rpartition("/")
+            self._names.setdefault(above, []).append(name)
+
+    def is_same(self, path: str, seen: os.stat_result) -> bool:
+        """As of ``Base``."""
+        return self._facts.get(path) == list(_facts(seen))
+
+    def gone(self, path: str, names: Collection[str]) -> list[str]:
+        """As of ``Base``."""
+        return [one for one in self._names.get(path, ()) if one not in names]
+
+
+def take_notes(root: Path) -> bytes:
+    """What ``NotedBase`` is to know of a tree that does not change any more."""
+    found = {}
+    top = os.fsencode(root)
+    for folder, folders, files in os.walk(top):
+        for name in folders + files:
+            path = folder + b"/" + name
+            found[text(path[len(top) + 1 :])] = _facts(os.lstat(path))
+    return gzip.compress(json.dumps(found).encode(), 1)
 
 
 def _facts(seen: os.stat_result) -> tuple[int, ...]:
