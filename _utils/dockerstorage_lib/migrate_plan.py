@@ -178,7 +178,7 @@ def _holds_anything(root: str, driver: str) -> bool:
 
 def _engine(info: dict[str, Any], plan: Plan) -> Iterator[str]:
     version = tuple(int(part) for part in plan.engine_version.split(".")[:2] if part.isdigit())
-    if version < OLDEST_ENGINE:
+    if version and version < OLDEST_ENGINE:
         yield f"Docker {plan.engine_version} is too old: upgrade it to 1.13 or newer first"
     if (info.get("Swarm") or {}).get("LocalNodeState") not in (None, "", "inactive"):
         yield (

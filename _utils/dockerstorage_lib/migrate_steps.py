@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,7 +31,7 @@ from .adapters.engine_import import ImportEngine
 from .adapters.fingerprint import fingerprint
 from .adapters.migration_journal import RESERVE_BYTES, Journal, release, reserve
 from .engine_restart import Connect
-from .errors import CommandFailed, Incoherent, Refused
+from .errors import CommandFailed, DockerstorageError, Incoherent, Refused
 from .gather import Site, read_site
 from .jobs import Job
 from .migration import Plan
@@ -152,12 +153,14 @@ class Steps:
         failed: list[str] = []
         progress = self._journal.read()
         assert progress is not None
-        self._builder.clear()
-        # The disk may be full: first what makes room, and is nobody's any more.
+        # The disk may be full: first what makes room, and is nobody's any more. If that fails it is
+        # no reason to leave the engine down; the end sees to it again.
         release(self._journal.folder)
         release(placement.stage_folder(self._plan.root))
-        if not keep_new and "place" not in progress.begun:
-            remove_stage(self._plan)
+        with suppress(DockerstorageError, OSError):
+            self._builder.clear()
+            if not keep_new and "place" not in progress.begun:
+                remove_stage(self._plan)
         if progress.downtime_began:
             if "running_at" in progress.facts and services.daemon() is not None:
                 self._journal.add(facts={"stopped_at": time.time()})
@@ -171,6 +174,7 @@ class Steps:
             engine_restart.start(self._connect, self._plan.source)
             failed = self._run_again()
             services.remove_block()
+        self._builder.clear()
         if not keep_new:
             remove_stage(self._plan)
         return failed

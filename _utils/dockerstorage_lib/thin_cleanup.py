@@ -21,7 +21,8 @@ def mapped_bytes(pool: str, device_ids: list[int]) -> int:
 def release(pool: str, device_ids: Iterable[int]) -> None:
     """Delete thin devices that nobody uses; may be repeated. Raises CommandFailed.
 
-    The pool's transaction becomes 0 again: an engine takes no pool that another one has used.
+    If nothing else is in the pool its transaction becomes 0 again: an engine takes no pool that
+    another one has used.
     """
     for device_id in device_ids:
         try:
@@ -30,5 +31,7 @@ def release(pool: str, device_ids: Iterable[int]) -> None:
             if "No data available" not in error.stderr:
                 raise  # else it is gone already
     status = dmsetup.pool_status(pool)
-    if isinstance(status, ThinPoolStatus) and status.transaction_id:
+    if not isinstance(status, ThinPoolStatus) or status.used_data_blocks:
+        return
+    if status.transaction_id:
         dmsetup.message(pool, 0, f"set_transaction_id {status.transaction_id} 0")
