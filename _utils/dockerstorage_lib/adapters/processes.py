@@ -174,13 +174,21 @@ def _pids() -> Iterator[int]:
 
 
 def _tasks(pid: int) -> list[Path]:
-    return sorted((PROC / str(pid) / "task").glob("[0-9]*"))
+    return sorted(_entries(PROC / str(pid) / "task"))
+
+
+def _entries(folder: Path) -> list[Path]:
+    """What lies in a directory of a process; nothing of one that ends meanwhile."""
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
 
 
 def _opened(pid: int) -> set[int]:
     """Block devices that a process has open."""
     found = set()
-    for path in (PROC / str(pid) / "fd").glob("*"):
+    for path in _entries(PROC / str(pid) / "fd"):
         with contextlib.suppress(OSError):
             found.add(path.stat().st_rdev)
     return found
@@ -189,7 +197,7 @@ def _opened(pid: int) -> set[int]:
 def _places(pid: int) -> set[int]:
     """Devices of the files that a process has open or stands in."""
     folder, found = PROC / str(pid), set()
-    for path in (folder / "cwd", folder / "root", *(folder / "fd").glob("*")):
+    for path in (folder / "cwd", folder / "root", *_entries(folder / "fd")):
         with contextlib.suppress(OSError):
             found.add(path.stat().st_dev)
     return found
