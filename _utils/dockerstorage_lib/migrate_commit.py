@@ -41,6 +41,8 @@ def run(connect: Connect, job: Job | None) -> dict[str, Any]:
         freed = sum(map(allocated_bytes, doomed)) + thin_cleanup.mapped_bytes(
             plan.pool or "", devices
         )
+        # One that was cut has given back a part already.
+        freed = int(progress.facts.get("bytes_freed", freed))
         result = {
             "test": job is None,
             "driver": kept,
@@ -49,14 +51,14 @@ def run(connect: Connect, job: Job | None) -> dict[str, Any]:
             "bytes_freed": freed,
         }
         if job is not None:
-            journal.add(begin=migration.COMMIT)
+            journal.add(begin=migration.COMMIT, facts={"bytes_freed": freed})
             if progress.outcome == migration.ABANDONED:
                 release_new_pool(plan, placement.stage_folder(plan.root))
             elif devices and plan.pool is not None:
                 thin_cleanup.release(plan.pool, devices)
             for path in doomed:
                 shutil.rmtree(path)
-            journal.add(outcome=migration.COMMITTED, facts={"bytes_freed": freed})
+            journal.add(outcome=migration.COMMITTED)
             result["record"] = str(journal.close(plan.id))
         return result
 
