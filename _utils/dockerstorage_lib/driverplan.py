@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from . import drivers, migration
@@ -137,7 +137,7 @@ def plan(sight: Sight, driver: object, options: list[str] | None) -> Plan:
         "",
         tuple(_notes(sight, change)),
     )
-    return Plan(**{**vars(found), "why": _why(found, sight, [] if not same else of_store)})
+    return replace(found, why=_why(found, sight, [] if not same else of_store))
 
 
 def is_same(found: str, wanted: str) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from . import lock, migration, migration_compare, placement, summary
@@ -12,7 +13,7 @@ from .engine_restart import Connect
 from .errors import DockerstorageError, EngineUnreachable, Interrupted, Refused
 from .graft import Graft
 from .jobs import Job
-from .migrate_steps import BEFORE, Builder, Steps, objects, prints
+from .migrate_steps import BEFORE, Steps, objects, prints
 from .migration import STEPS, Plan, Progress
 from .second_builder import Bundle
 
@@ -25,7 +26,7 @@ def run(plan: Plan, connect: Connect, job: Job) -> dict[str, Any]:
     journal = Journal()
     with alone():
         journal.begin(plan)
-        return _forward(plan, journal, connect, job)
+        return _forward(journal, connect, job)
 
 
 def resume(connect: Connect, job: Job) -> dict[str, Any]:
@@ -35,7 +36,7 @@ def resume(connect: Connect, job: Job) -> dict[str, Any]:
         progress = _unfinished(journal)
         if progress.rolling_back:
             return _backward(journal, connect, job)
-        return _forward(progress.plan, journal, connect, job)
+        return _forward(journal, connect, job)
 
 
 def roll_back(connect: Connect, job: Job, force: bool) -> dict[str, Any]:
@@ -68,16 +69,13 @@ def status() -> dict[str, Any] | None:
     return None if progress is None else as_dict(progress)
 
 
-def alone() -> ExitStack:
+@contextmanager
+def alone() -> Iterator[None]:
     """Nothing else changes the store meanwhile; raises Refused, naming who does."""
-    stack = ExitStack()
-    try:
+    with ExitStack() as stack:
         for name in LOCKS:
             stack.enter_context(lock.held(name))
-    except BaseException:
-        stack.close()
-        raise
-    return stack
+        yield
 
 
 def _unfinished(journal: Journal) -> Progress:
@@ -89,10 +87,9 @@ def _unfinished(journal: Journal) -> Progress:
     return progress
 
 
-def _forward(plan: Plan, journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:
-    steps = Steps(plan, journal, _builder(plan, journal, connect, job), connect, job)
-    progress = journal.read()
-    assert progress is not None
+def _forward(journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:
+    progress = _begun(journal)
+    steps = _steps(progress.plan, journal, connect, job)
     for name in STEPS:
         if name in progress.done:
             continue
@@ -108,7 +105,7 @@ def _forward(plan: Plan, journal: Journal, connect: Connect, job: Job) -> dict[s
         seconds = round(time.monotonic() - started, 2)
         journal.add(end=name, facts={**facts, f"{name}_seconds": seconds})
     journal.add(outcome=migration.SWITCHED)
-    return _result(journal)
+    return as_dict(_begun(journal))
 
 
 def _given_up(journal: Journal, connect: Connect, job: Job, why: str) -> Refused:
@@ -123,15 +120,13 @@ def _given_up(journal: Journal, connect: Connect, job: Job, why: str) -> Refused
 
 
 def _backward(journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:
-    progress = journal.read()
-    assert progress is not None
+    progress = _begun(journal)
     plan = progress.plan
     # What containers ran on, be it for a moment, is kept: they may have written something.
     keep_new = "start" in progress.done
     job.turn_to("rolling back")
-    steps = Steps(plan, journal, _builder(plan, journal, connect, job), connect, job)
     try:
-        failed = steps.roll_back(keep_new)
+        failed = _steps(plan, journal, connect, job).roll_back(keep_new)
     except (DockerstorageError, OSError) as error:
         raise Refused(
             f"the way back to {plan.source} is not complete: {error}. Mend that, then run "
@@ -139,17 +134,24 @@ def _backward(journal: Journal, connect: Connect, job: Job) -> dict[str, Any]:
         ) from None
     outcome = migration.ABANDONED if keep_new else migration.ROLLED_BACK
     journal.add(outcome=outcome, facts={"not_running": failed, "running_at": time.time()})
-    result = _result(journal)
+    result = as_dict(_begun(journal))
     if not keep_new:
         journal.close(plan.id)
     return result
 
 
-def _builder(plan: Plan, journal: Journal, connect: Connect, job: Job) -> Builder:
+def _begun(journal: Journal) -> Progress:
+    """How far it is, of a migration that has begun."""
+    progress = journal.read()
+    assert progress is not None
+    return progress
+
+
+def _steps(plan: Plan, journal: Journal, connect: Connect, job: Job) -> Steps:
     folder = placement.stage_folder(plan.root)
-    if plan.method == "graft":
-        return Graft(folder, job)
-    return Bundle(plan, folder, journal, connect, job)
+    graft = plan.method == "graft"
+    builder = Graft(folder, job) if graft else Bundle(plan, folder, journal, connect, job)
+    return Steps(plan, journal, builder, connect, job)
 
 
 def _news(progress: Progress, journal: Journal, connect: Connect) -> list[dict[str, str]]:
@@ -176,12 +178,6 @@ def _container_name(now: dict[str, Any], id_: str) -> str:
 def _listed(new: list[dict[str, str]]) -> str:
     names = [f"{one['kind']} {one['name']}" for one in new]
     return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-
-
-def _result(journal: Journal) -> dict[str, Any]:
-    progress = journal.read()
-    assert progress is not None
-    return as_dict(progress)
 
 
 def as_dict(progress: Progress) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import gzip
 import json
 import os
 import stat
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -76,13 +76,17 @@ class NotedBase:
 
 def take_notes(root: Path) -> bytes:
     """What ``NotedBase`` is to know of a tree that does not change any more."""
-    found = {}
+    return gzip.compress(json.dumps(dict(noted(root))).encode(), 1)
+
+
+def noted(root: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """All paths in a tree, in an order that only its names decide, with what tells of a change."""
     top = os.fsencode(root)
     for folder, folders, files in os.walk(top):
-        for name in folders + files:
+        folders.sort()
+        for name in sorted(folders + files):
             path = folder + b"/" + name
-            found[text(path[len(top) + 1 :])] = _facts(os.lstat(path))
-    return gzip.compress(json.dumps(found).encode(), 1)
+            yield text(path[len(top) + 1 :]), _facts(os.lstat(path))
 
 
 def _facts(seen: os.stat_result) -> tuple[int, ...]:

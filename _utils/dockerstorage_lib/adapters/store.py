@@ -180,8 +180,7 @@ def container_hashes(root: str, container_id: str, driver: str = DRIVER) -> tupl
 
 def container_made_ns(root: str, container_id: str, driver: str) -> int:
     """When a container's layers were made, before anything could change in them (epoch, ns)."""
-    folder = Path(root, "image", driver, "layerdb", "mounts", container_id)
-    return (folder / "mount-id").stat().st_mtime_ns
+    return (mount_folder(root, driver, container_id) / "mount-id").stat().st_mtime_ns
 
 
 def lower_links(root: str, hash_: str) -> list[str]:
@@ -220,7 +219,7 @@ def hidden_store(root: str, driver: str) -> HiddenStore | None:
     """A devicemapper store with content under a data root that another driver serves."""
     if driver == DRIVER:
         return None
-    images = list(_files(Path(root, "image", DRIVER, "imagedb", "content", "sha256")))
+    images = image_ids(root, DRIVER)
     mounted = containers(root)
     if not images and not mounted:
         return None
