@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import driverplan, driversight, engine_restart
-from .adapters import configfiles, container_files, pending_change, services, store
+from .adapters import configfiles, pending_change, services
 from .adapters.pending_change import Pending
 from .adapters.records import Record
 from .driveroptions import check_driver, check_options
@@ -15,7 +15,6 @@ from .driverplan import CONFIGURE, MIGRATE, Contents, Plan, Sight
 from .engine_restart import Connect
 from .errors import DockerstorageError, Incoherent, Refused
 from .gather import read_site
-from .import_start import RAN
 from .migrate import alone
 
 
@@ -100,23 +99,10 @@ def _running(sight: Sight, connect: Connect) -> tuple[dict[str, Any], ...]:
     cut = pending_change.read() if sight.cut is not None else None
     if services.daemon() is None:
         return cut.ran if cut is not None else ()
-    work = store.work_under_way(sight.root, sight.driver or "")
-    if work:
-        raise Refused(f"the engine must be restarted: {'; '.join(work)}")
-    engine = connect(driversight.LOOK_SECONDS)
-    if not engine.info().get("LiveRestoreEnabled"):
-        doomed = [one.name for one in container_files.read_all(sight.root)
-                  if one.auto_remove and one.pid]  # fmt: skip
-        if doomed:
-            raise Refused(
-                f"the engine must be restarted, and would remove {', '.join(doomed)} with it "
-                "(started with --rm): stop them yourself first"
-            )
     found = {one["id"]: one for one in (cut.ran if cut is not None else ())}
-    for one in engine.containers():
-        document = engine.document("container", one.id)
-        if document is not None and document["State"]["Status"] in RAN:
-            found[one.id] = engine_restart.ran(document)
+    engine = connect(driversight.LOOK_SECONDS)
+    for one in engine_restart.running(engine, sight.root, sight.driver or ""):
+        found[one["id"]] = one
     return tuple(sorted(found.values(), key=lambda one: str(one["started_at"])))
 
 

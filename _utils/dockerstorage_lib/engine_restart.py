@@ -7,9 +7,19 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from . import driverplan
-from .adapters import container_files, processes, services
+from .adapters import (
+    container_files,
+    dmioctl,
+    dmsetup,
+    hostfiles,
+    processes,
+    services,
+    shell,
+    store,
+)
 from .adapters.engine_import import ImportEngine
-from .errors import DockerstorageError, EngineUnreachable, Incoherent
+from .errors import CommandFailed, DockerstorageError, EngineUnreachable, Incoherent, Refused
+from .import_start import RAN
 
 #: Opens the engine; with seconds, no call waits longer.
 Connect = Callable[..., ImportEngine]
@@ -38,6 +48,35 @@ def end(root: str) -> None:
         raise Incoherent("the engine", "ended", f"process {daemon.pid} is still there")
 
 
+def end_wholly(root: str, drivers: Iterable[str]) -> None:
+    """No daemon, no container, no mount and no thin device of the stores is left.
+
+    The pool itself aside. Raises Incoherent.
+    """
+    end(root)
+    container_files.end_survivors(root)
+    for driver in drivers:
+        _unmount_below(f"{root}/{driver}")
+    middle = hostfiles.device_and_inode(f"{root}/{store.DRIVER}")
+    for name in list(dmioctl.active_names()):
+        if name.startswith(f"docker-{middle}-") and not name.endswith("-pool"):
+            try:
+                dmsetup.remove(name)
+            except CommandFailed as error:
+                raise Incoherent(f"device {name}", "unused", error.stderr) from None
+
+
+def _unmount_below(folder: str) -> None:
+    """Unmount what an ended daemon left mounted below a folder; raises CommandFailed."""
+    rows = hostfiles.parse_mountinfo((processes.PROC / "self/mountinfo").read_text())
+    for _, point in reversed(rows):
+        if point.startswith(f"{folder}/"):
+            argv = ["umount", point]
+            done = shell.run(argv)
+            if done.status != 0:
+                raise CommandFailed(argv, done.status, done.stderr)
+
+
 def start(connect: Connect, driver: str | None, was_reset: bool = False) -> None:
     """Start it and wait until it serves, on that driver; raises Incoherent with its log's end.
 
@@ -60,6 +99,30 @@ def start(connect: Connect, driver: str | None, was_reset: bool = False) -> None
         time.sleep(0.1)
     if driver is not None and not driverplan.is_same(found, driver):
         raise Incoherent("the engine's storage driver", driver, found)
+
+
+def running(engine: ImportEngine, root: str, driver: str) -> list[dict[str, Any]]:
+    """Containers that run, to start them again after a stop.
+
+    Raises Refused for what a stop would break, or remove.
+    """
+    work = store.work_under_way(root, driver)
+    if work:
+        raise Refused(f"the engine must be stopped: {'; '.join(work)}")
+    if not engine.info().get("LiveRestoreEnabled"):
+        doomed = [one.name for one in container_files.read_all(root)
+                  if one.auto_remove and one.pid]  # fmt: skip
+        if doomed:
+            raise Refused(
+                f"the engine must be stopped, and would remove {', '.join(doomed)} with it "
+                "(started with --rm): stop them yourself first"
+            )
+    found = []
+    for one in engine.containers():
+        document = engine.document("container", one.id)
+        if document is not None and document["State"]["Status"] in RAN:
+            found.append(ran(document))
+    return found
 
 
 def ran(document: Mapping[str, Any]) -> dict[str, Any]:

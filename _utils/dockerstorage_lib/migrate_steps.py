@@ -17,21 +17,16 @@ from . import driverchange, engine_restart, migration_compare, placement
 from .adapters import (
     configfiles,
     container_files,
-    dmioctl,
-    dmsetup,
-    hostfiles,
     loop_pool,
     mounts,
-    processes,
     services,
-    shell,
     store,
 )
 from .adapters.engine_import import ImportEngine
 from .adapters.fingerprint import fingerprint
 from .adapters.migration_journal import RESERVE_BYTES, Journal, release, reserve
 from .engine_restart import Connect
-from .errors import CommandFailed, DockerstorageError, Incoherent, Refused
+from .errors import DockerstorageError, Incoherent, Refused
 from .gather import Site, read_site
 from .jobs import Job
 from .migration import Plan
@@ -220,21 +215,7 @@ class Steps:
 
     def _end_engine(self) -> None:
         """No daemon, no container and no mount of the store is left; raises Incoherent."""
-        engine_restart.end(self._plan.root)
-        container_files.end_survivors(self._plan.root)
-        for driver in (self._plan.source, self._plan.target):
-            unmount_below(f"{self._plan.root}/{driver}")
-        self._remove_devices()
-
-    def _remove_devices(self) -> None:
-        """Thin devices that a daemon left active, the pool's own aside."""
-        middle = hostfiles.device_and_inode(f"{self._plan.root}/{store.DRIVER}")
-        for name in list(dmioctl.active_names()):
-            if name.startswith(f"docker-{middle}-") and not name.endswith("-pool"):
-                try:
-                    dmsetup.remove(name)
-                except CommandFailed as error:
-                    raise Incoherent(f"device {name}", "unused", error.stderr) from None
+        engine_restart.end_wholly(self._plan.root, (self._plan.source, self._plan.target))
 
 
 def objects(engine: ImportEngine) -> dict[str, dict[str, Any]]:
@@ -264,17 +245,6 @@ def prints(plan: Plan) -> dict[str, str]:
         layer = store.container_hashes(plan.root, id_, plan.target)[0]
         found[id_] = fingerprint(Path(plan.root, plan.target, layer, "diff"))
     return found
-
-
-def unmount_below(folder: str) -> None:
-    """Unmount what an ended daemon left mounted below a folder; raises CommandFailed."""
-    rows = hostfiles.parse_mountinfo((processes.PROC / "self/mountinfo").read_text())
-    for _, point in reversed(rows):
-        if point.startswith(f"{folder}/"):
-            argv = ["umount", point]
-            done = shell.run(argv)
-            if done.status != 0:
-                raise CommandFailed(argv, done.status, done.stderr)
 
 
 def remove_stage(plan: Plan) -> None:

@@ -7,14 +7,18 @@ share among themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
 from .errors import Unparsable
 
-#: A run of data blocks: first block and number of blocks.
-Run = tuple[int, int]
+#: Blocks that follow one another both in the device and in the pool's data: the first one in the
+#: device, the first one in the data, how many.
+Run = tuple[int, int, int]
+
+#: A pool can be far larger, Docker's never was: 1 PiB in its blocks of 64 KiB.
+MAX_DATA_BLOCKS = 2**34
 
 _MARK = b"\x01"
 _COUNT_UP = bytes([1, 2, 2]) + bytes(range(3, 256))  # none → one → several
@@ -74,17 +78,21 @@ class DumpReader:
         if superblock is None or not self._seen.finished:
             raise Unparsable("thin_dump output", "it ends before </superblock>")
         try:
-            sizes = int(superblock["data_block_size"]), int(superblock["nr_data_blocks"])
+            sizes = _count(superblock["data_block_size"]), _count(superblock["nr_data_blocks"])
         except (KeyError, ValueError) as error:
             raise Unparsable("thin_dump output", f"superblock: {error}") from None
-        return PoolMap(*sizes, self._seen.devices)
+        pool = PoolMap(*sizes, self._seen.devices)
+        if _blocks(pool) > MAX_DATA_BLOCKS:
+            raise Unparsable("thin_dump output", f"{_blocks(pool)} data blocks")
+        return pool
 
     def _start(self, tag: str, at: dict[str, str]) -> None:
         seen = self._seen
         if tag == "range_mapping":
-            seen.runs.append((int(at["data_begin"]), int(at["length"])))
+            run = _count(at["origin_begin"]), _count(at["data_begin"]), _count(at["length"])
+            seen.runs.append(run)
         elif tag == "single_mapping":
-            seen.runs.append((int(at["data_block"]), 1))
+            seen.runs.append((_count(at["origin_block"]), _count(at["data_block"]), 1))
         elif tag == "device":
             seen.device, seen.runs = at, []
         elif tag == "def":  # mappings that several devices share, written once
@@ -98,14 +106,20 @@ class DumpReader:
         seen = self._seen
         if tag == "device" and seen.device is not None:
             at = seen.device
-            number = int(at["dev_id"])
+            number = _count(at["dev_id"])
             seen.devices[number] = ThinDevice(
-                number, int(at["mapped_blocks"]), int(at["transaction"]), tuple(seen.runs)
+                number, _count(at["mapped_blocks"]), _count(at["transaction"]), tuple(seen.runs)
             )
         elif tag == "def" and seen.definition is not None:
             seen.shared[seen.definition] = seen.runs
         elif tag == "superblock":
             seen.finished = True
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is no count")
+    return int(text)
 
 
 def freed_blocks(pool: PoolMap, groups: Sequence[Iterable[int]]) -> list[int]:
@@ -130,24 +144,39 @@ def exclusive_blocks(pool: PoolMap) -> dict[int, int]:
     """Data blocks that no other device maps, by device id."""
     holders = bytearray(_blocks(pool))
     for device in pool.devices.values():
-        for begin, length in device.runs:
+        for _, begin, length in device.runs:
             holders[begin : begin + length] = holders[begin : begin + length].translate(_COUNT_UP)
     return {
-        device.device_id: sum(holders.count(1, begin, begin + n) for begin, n in device.runs)
+        device.device_id: sum(holders.count(1, begin, begin + n) for _, begin, n in device.runs)
         for device in pool.devices.values()
     }
 
 
+def free_runs(pool: PoolMap) -> Iterator[tuple[int, int]]:
+    """Data blocks of the pool that no device maps, in order: the first one, how many.
+
+    Not of a dump of a metadata snapshot, which does not tell how many blocks the pool has.
+    """
+    held = bytearray(_blocks(pool))
+    for device in pool.devices.values():
+        _mark(held, device.runs)
+    end = 0
+    while (begin := held.find(0, end)) >= 0:
+        end = held.find(_MARK, begin)
+        end = len(held) if end < 0 else end
+        yield begin, end - begin
+
+
 def _blocks(pool: PoolMap) -> int:
     # thin_dump says 0 blocks for a metadata snapshot, so the highest mapped block counts too.
-    ends = (begin + n for device in pool.devices.values() for begin, n in device.runs)
+    ends = (begin + n for device in pool.devices.values() for _, begin, n in device.runs)
     return max(pool.total_data_blocks, max(ends, default=0))
 
 
 def _mark(held: bytearray, runs: Iterable[Run]) -> int:
     """Mark runs as held; return how many of their blocks were not held before."""
     fresh = 0
-    for begin, length in runs:
+    for _, begin, length in runs:
         fresh += held.count(0, begin, begin + length)
         held[begin : begin + length] = _MARK * length
     return fresh

@@ -1,6 +1,7 @@
 """Blocks are counted as the pool counts them: each once, and gone with its last holder."""
 
-from itertools import pairwise
+from dataclasses import replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from dockerstorage_lib.thinmap import (
     PoolMap,
     ThinDevice,
     exclusive_blocks,
+    free_runs,
     freed_blocks,
 )
 
@@ -47,7 +49,7 @@ def read(*pieces):
 
 
 def blocks(device):
-    return {block for begin, length in device.runs for block in range(begin, begin + length)}
+    return {block for _, begin, length in device.runs for block in range(begin, begin + length)}
 
 
 def test_a_dump_with_shared_definitions():
@@ -55,8 +57,8 @@ def test_a_dump_with_shared_definitions():
         128,
         1600,
         {
-            1: ThinDevice(1, 6, 0, ((0, 4), (7, 1), (5, 1))),
-            2: ThinDevice(2, 7, 3, ((0, 4), (7, 1), (100, 2))),
+            1: ThinDevice(1, 6, 0, ((0, 0, 4), (9, 7, 1), (12, 5, 1))),
+            2: ThinDevice(2, 7, 3, ((0, 0, 4), (9, 7, 1), (20, 100, 2))),
             5: ThinDevice(5, 0, 8, ()),
         },
     )
@@ -94,6 +96,8 @@ def test_a_dump_that_is_cut_off_is_refused(end):
         SHARED.replace('data_block="5"', ""),
         SHARED.replace('<ref name="42"/>', '<ref name="43"/>'),
         SHARED.replace('dev_id="5"', ""),
+        SHARED.replace('data_begin="100"', 'data_begin="-100"'),
+        SHARED.replace('data_begin="100"', f'data_begin="{10**18}"'),
         SHARED.replace('data_block_size="128"', ""),
         SHARED.replace('nr_data_blocks="1600"', 'nr_data_blocks="many"'),
         SHARED + SHARED,
@@ -104,9 +108,15 @@ def test_what_is_no_dump_is_refused(text):
         read(text)
 
 
+def from_zero(runs):
+    """Runs of data as a device that begins with the first of them maps them."""
+    ends = list(accumulate((length for _, length in runs), initial=0))
+    return tuple((at, *run) for at, run in zip(ends, runs, strict=False))
+
+
 def pool_of(*runs):
     devices = {
-        number: ThinDevice(number, sum(n for _, n in own), 0, tuple(own))
+        number: ThinDevice(number, sum(n for _, n in own), 0, from_zero(own))
         for number, own in enumerate(runs, 1)
     }
     return PoolMap(128, 0, devices)
@@ -125,6 +135,13 @@ def test_exclusive_blocks_are_held_by_one_device_alone():
     assert exclusive_blocks(pool) == {1: 0, 2: 3, 3: 0, 4: 1, 5: 0}
 
 
+def test_free_blocks_are_those_that_nobody_maps():
+    pool = replace(pool_of([(2, 3)], [(4, 4), (12, 1)]), total_data_blocks=20)
+    assert list(free_runs(pool)) == [(0, 2), (8, 4), (13, 7)]
+    assert list(free_runs(replace(pool_of([(0, 20)]), total_data_blocks=20))) == []
+    assert list(free_runs(PoolMap(128, 5, {}))) == [(0, 5)]
+
+
 @st.composite
 def pools(draw):
     """Devices made of whole and cut shared runs, as snapshots share them."""
@@ -135,7 +152,7 @@ def pools(draw):
         for begin, length in draw(st.lists(st.sampled_from(shared), max_size=4)):
             held |= set(range(begin, begin + draw(st.integers(1, length))))
         runs = tuple((block, 1) for block in sorted(held))
-        devices[number] = ThinDevice(number, len(held), 0, join(runs))
+        devices[number] = ThinDevice(number, len(held), 0, from_zero(join(runs)))
     return PoolMap(128, draw(st.sampled_from([0, 40, 200])), devices)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..errors import CommandFailed
+from ..errors import CommandFailed, Refused
 from . import processes, shell
 from .durable import sync_folder, write_file
 
@@ -22,6 +24,14 @@ DROP_IN_TEXT = f"""# dockerstorage moves the store of this engine to another sto
 # 'salt-call dockerstorage.migrate resume=True' or 'rollback=True'.
 [Unit]
 ConditionPathExists=!{BLOCK}
+"""
+
+#: While it is locked neither unit starts; all of this is gone after a boot.
+HOLD = Path("/run/dockerstorage/engine-held-off")
+HOLD_DROP_IN = "/run/systemd/system/{unit}.d/dockerstorage-hold.conf"
+HOLD_TEXT = f"""# dockerstorage works on this engine's store, and starts it again by itself.
+[{{section}}]
+ExecStartPre=/usr/bin/flock --nonblock {HOLD} /bin/true
 """
 
 
@@ -74,6 +84,33 @@ def unblock() -> None:
     """Allow it again."""
     BLOCK.unlink(missing_ok=True)
     sync_folder(BLOCK.parent)
+
+
+@contextmanager
+def held_off() -> Iterator[None]:
+    """Within it neither unit starts; it ends with this process, however that ends.
+
+    Raises Refused if another process holds it.
+    """
+    HOLD.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(HOLD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    drop_ins = [Path(HOLD_DROP_IN.format(unit=unit)) for unit in _loaded()]
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused("other work that needs the engine stopped is under way") from None
+        for path in drop_ins:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            section = "Socket" if path.parent.name.startswith("docker.socket") else "Service"
+            path.write_text(HOLD_TEXT.format(section=section))
+        _systemctl("daemon-reload")
+        yield
+    finally:
+        for path in drop_ins:
+            path.unlink(missing_ok=True)
+        os.close(descriptor)
+        _systemctl("daemon-reload")
 
 
 def remove_block() -> None:
