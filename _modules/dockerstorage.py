@@ -51,6 +51,7 @@ try:
         provision,
         prune_job,
         remedy,
+        rescue_pool,
         selection,
         stuck,
         summary,
@@ -67,6 +68,7 @@ try:
     from dockerstorage_lib import recover as recover_
     from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_
+    from dockerstorage_lib import rescue as rescue_
     from dockerstorage_lib.adapters import engine, engine_export, engine_import
 
     IMPORT_ERROR = None
@@ -730,6 +732,89 @@ def export(
             return export_job.as_dict(plan, place, None)
         with jobs_.running("export", str(place), time.time(), _teller("export", kwargs)) as job:
             return export_job.carry_out(plan, connection, place, options, job, time.time)
+
+
+def rescue(
+    source,
+    dest=None,
+    pool=None,
+    containers=None,
+    images=None,
+    volumes=None,
+    networks=None,
+    labels=None,
+    logs=True,
+    replace=False,
+    level=3,
+    inside_data_root=False,
+    check_room=True,
+    test=False,
+    **kwargs,
+):
+    """
+    Take all out of a devicemapper store that no engine serves any more, into a bundle.
+
+    For a host whose engine was upgraded to Docker 25 or later, which knows devicemapper no more;
+    for disks of a host that is gone; for a damaged pool. Nothing of the store is written to, and
+    the kernel needs no device mapper: blocks are read as thin_dump(8) maps them. Images keep their
+    ids: each layer must have its digest. The bundle is what ``export`` writes: ``verify`` and
+    ``import`` take it. A rescue that was cut goes on where it was.
+
+    source
+        The data root in which the store lies, as ``/var/lib/docker``.
+    dest
+        Path of the directory to make, as for ``export``. What is damaged is kept beside it, in
+        ``<dest>.damaged``.
+    pool
+        The thin pool, if it is not in the data root (loop-lvm): ``vg/pool`` of LVM, or a mapping
+        with the paths of ``data`` and ``metadata``: block devices or image files of them.
+    containers, images, volumes, networks, labels, replace, level, inside_data_root, check_room
+        As for ``export``.
+    logs
+        Whether the containers' logs are taken.
+    test
+        List what is there, and write nothing.
+
+    Returns a dict: ``images`` (each with ``id``, ``tags``, ``bytes``), ``containers`` (``id``,
+    ``name``, ``image``, ``status``, ``bytes`` of its own in the pool), ``volumes`` (``name``,
+    ``bytes``), ``networks``, ``damaged`` and ``not_taken`` (each with ``kind``, ``id``, ``name``,
+    ``why``), ``estimated_bytes``, ``source``, ``summary`` (lines to read); after a rescue also
+    ``bundle``, ``id``, ``bytes``, ``plain_bytes``, ``complete``, ``reused``, ``apart`` (where the
+    damaged is kept, or None). Fires ``dockerstorage/<jid or local>/rescue/progress``. Fails, with
+    nothing written, on bad input, a store that is in use, and too little room.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.rescue /var/lib/docker test=True
+        salt 'db1' dockerstorage.rescue /var/lib/docker dest=/srv/backup/db1 pool=docker/thinpool
+        salt 'lab' dockerstorage.rescue /mnt/docker dest=/srv/db1 pool='{data: /mnt/d, metadata: /mnt/m}'
+    """  # noqa: E501
+    _no_unknown(kwargs)
+    with _salt_errors():
+        policy.read_flag("test", test)
+        options = export_.read_options(False, logs, level)
+        wanted = selection.read_wanted(
+            labels, containers=containers, images=images, volumes=volumes, networks=networks
+        )
+        root = rescue_.read_source(source)
+        parts = rescue_pool.read_pool(pool)
+        if dest is None and not test:
+            raise errors.BadInput("dest: say where the bundle is to go, or test=True")
+        place = None if dest is None else export_job.read_dest(dest, replace)
+        with (
+            lock.held("rescue"),
+            rescue_.scratch_folder(place) as folder,
+            rescue_.opened(root, parts, wanted, folder) as found,
+        ):
+            if test or place is None:
+                return rescue_.listed(found)
+            export_job.check_place(place, found.plan, inside_data_root, check_room)
+            rescue_.check_room(found, folder)
+            teller = _teller("rescue", kwargs)
+            with jobs_.running("rescue", str(place), time.time(), teller) as job:
+                return rescue_.carry_out(found, place, folder, options, job, time.time)
 
 
 def verify(bundle, max_ratio=1000, max_age=None, absent_ok=False, **kwargs):

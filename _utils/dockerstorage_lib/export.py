@@ -26,6 +26,7 @@ from .errors import BadInput, Damaged, DockerstorageError, EngineUnreachable, In
 from .export_layers import Layers
 from .export_plan import ExportPlan
 from .export_sources import Sources
+from .export_trees import LiveTrees, Trees
 from .export_writer import FULL, Writer
 from .jobs import Job
 from .manifest import manifest_text
@@ -52,6 +53,17 @@ def read_options(consistent: bool, logs: bool, level: int) -> Options:
     return Options(read_flag("consistent", consistent), read_flag("logs", logs), level)
 
 
+@dataclass(frozen=True)
+class Cold:
+    """How a store is read whose engine does not run."""
+
+    trees: Trees
+    #: Told of the layers that are damaged, and why, by diff id.
+    keep_apart: Callable[[Mapping[str, str]], None]
+    #: What of objects could not be read, or not as it was; grows while it is read.
+    notes: list[NotTaken]
+
+
 @dataclass
 class Outcome:
     """What became of an export."""
@@ -71,8 +83,11 @@ def carry_out(
     options: Options,
     job: Job,
     clock: Callable[[], float],
+    cold: Cold | None = None,
 ) -> Outcome:
     """Write all files and the manifest into the partial directory; the caller renames it.
+
+    cold: how to read the store if its engine does not run.
 
     Raises EngineUnreachable, Interrupted, OSError (a full disk): what is written stays and is used
     by the next export to the same place.
@@ -81,7 +96,7 @@ def carry_out(
 
         def work() -> Outcome:
             with engine.guarded():
-                return _Export(plan, engine, partial, options, job, journal, clock).run()
+                return _Export(plan, engine, partial, options, job, journal, clock, cold).run()
 
         outcome = mounts.run_private(work, job.cancel)
     _write_manifest(partial, outcome.manifest)
@@ -98,12 +113,16 @@ class _Export:
         job: Job,
         journal: export_journal.ExportJournal,
         clock: Callable[[], float],
+        cold: Cold | None,
     ) -> None:
         self._plan, self._engine, self._options, self._job = plan, engine, options, job
         self._clock = clock
         self._writer = Writer(partial, options.level, journal, job)
-        self._images = Layers(plan.site, engine, self._writer)
-        self._sources = Sources(plan.site, engine, self._writer)
+        trees = LiveTrees(plan.site) if cold is None else cold.trees
+        save = engine.save if cold is None else None
+        self._images = Layers(plan.site, trees, save, self._writer)
+        self._sources = Sources(trees, engine, self._writer)
+        self._cold = cold
         self._failed: list[NotTaken] = []
         self._paused: dict[str, float] = {}
         self._layers: dict[str, FileRecord] = {}
@@ -114,6 +133,8 @@ class _Export:
     def run(self) -> Outcome:
         """All of it."""
         self._layers, self._lost = self._images.read(self._plan.layers)
+        if self._cold is not None:
+            self._cold.keep_apart(self._lost)
         # The engine lists most things in another order each time: the same host, the same bundle.
         chosen = self._plan.inventory
         images = [self._try(one, self._image) for one in sorted(chosen.images, key=_by_id)]
@@ -137,7 +158,12 @@ class _Export:
             containers=tuple(sorted(self._containers, key=lambda one: one.name)),
             volumes=tuple(sorted(self._volumes, key=lambda one: one.name)),
             networks=tuple(filter(None, networks)),
-            not_taken=(*self._plan.not_taken, *self._failed, *self._sources.notes),
+            not_taken=(
+                *self._plan.not_taken,
+                *self._failed,
+                *self._sources.notes,
+                *(self._cold.notes if self._cold else ()),
+            ),
         )
         return Outcome(found, tuple(self._failed), self._writer.reused, self._paused)
 

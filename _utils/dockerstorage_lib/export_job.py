@@ -73,12 +73,16 @@ def carry_out(
     options: export.Options,
     job: Job,
     clock: Callable[[], float],
+    cold: export.Cold | None = None,
 ) -> dict[str, Any]:
-    """Write the bundle and give it its name; the result as plain values."""
+    """Write the bundle and give it its name; the result as plain values.
+
+    cold: as of ``export.carry_out``.
+    """
     partial = partial_path(dest)
     job.total_bytes = plan.total_bytes
     try:
-        outcome = export.carry_out(plan, engine, partial, options, job, clock)
+        outcome = export.carry_out(plan, engine, partial, options, job, clock, cold)
     except OSError as error:
         raise Refused(
             f"{partial}: {error.strerror}; what is written stays there, and the next export to "

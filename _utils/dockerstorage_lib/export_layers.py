@@ -5,12 +5,11 @@ from __future__ import annotations
 import gzip
 import tarfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from . import tarsplit
-from .adapters import mounts, store, stream
-from .adapters.engine_export import ExportEngine
+from .adapters import store, stream
 from .adapters.rooted import Root
 from .bundle import FileRecord
 from .errors import (
@@ -21,23 +20,27 @@ from .errors import (
     Interrupted,
     Refused,
 )
+from .export_trees import Trees
 from .export_writer import FULL, Writer
 from .gather import Site
 from .objects import Image
+
+#: The engine's own stream of images, by their ids.
+Save = Callable[[Sequence[str]], Iterator[bytes]]
 
 
 class Layers:
     """Reads layers and configurations of images; runs within ``run_private``."""
 
-    def __init__(self, site: Site, engine: ExportEngine, writer: Writer) -> None:
-        self._site, self._engine, self._writer = site, engine, writer
+    def __init__(self, site: Site, trees: Trees, save: Save | None, writer: Writer) -> None:
+        self._site, self._trees, self._save, self._writer = site, trees, save, writer
 
     def read(
         self, wanted: Mapping[str, tuple[str, Image]]
     ) -> tuple[dict[str, FileRecord], dict[str, str]]:
         """Files of layers by diff id, and why others could not be read.
 
-        Straight from the store where that is possible, else through the engine.
+        Straight from the store where that is possible, else through the engine, if there is one.
         """
         found: dict[str, FileRecord] = {}
         lost: dict[str, str] = {}
@@ -52,9 +55,9 @@ class Layers:
                 if isinstance(error, OSError) and error.errno in FULL:
                     raise
                 lost[diff_id] = str(error)
-        if lost:
+        if lost and self._save is not None:
             images = sorted({wanted[diff_id][1].id for diff_id in lost})
-            saved = self._saved_layers(images, set(lost))
+            saved = self._saved_layers(self._save(images), set(lost))
             found |= saved
             lost = {diff_id: why for diff_id, why in lost.items() if diff_id not in saved}
         return found, lost
@@ -65,7 +68,7 @@ class Layers:
         if hash_ is None or not split.exists():
             raise Refused(f"the store does not hold the parts of layer {diff_id}")
         with (
-            mounts.image_layer(self._site, hash_) as folder,
+            self._trees.image_layer(hash_) as folder,
             Root(folder) as root,
             gzip.open(split) as lines,
             self._writer.packer(_layer_path(diff_id)) as packer,
@@ -79,12 +82,11 @@ class Layers:
         self._writer.journal.add(f"layer {diff_id}", "", (record,))
         return record
 
-    def _saved_layers(self, images: Sequence[str], wanted: set[str]) -> dict[str, FileRecord]:
+    def _saved_layers(self, saved: Iterator[bytes], wanted: set[str]) -> dict[str, FileRecord]:
         """Those of the wanted layers that the engine's own ``save`` of the images holds."""
         found: dict[str, FileRecord] = {}
-        saved = stream.Stream(self._engine.save(images))
         try:
-            with tarfile.open(fileobj=saved, mode="r|") as archive:
+            with tarfile.open(fileobj=stream.Stream(saved), mode="r|") as archive:
                 for number, member in enumerate(archive):
                     if not member.isfile():
                         continue

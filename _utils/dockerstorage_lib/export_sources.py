@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from . import treetar
-from .adapters import mounts, stream, tree
-from .adapters.base import Base
+from .adapters import stream, tree
+from .adapters.base import Rule
 from .adapters.engine_export import ExportEngine
 from .bundle import ContainerRecord, FileRecord, NetworkRecord, NotTaken, VolumeRecord
 from .errors import Damaged, Refused
+from .export_trees import Trees
 from .export_writer import Writer
-from .gather import Site
 from .objects import Container, Network, Volume
 from .tree import Entry
 
@@ -26,8 +26,8 @@ ATTEMPTS = 3
 class Sources:
     """Reads objects of this host and writes them below a bundle; runs within ``run_private``."""
 
-    def __init__(self, site: Site, engine: ExportEngine, writer: Writer) -> None:
-        self._site, self._engine, self._writer = site, engine, writer
+    def __init__(self, trees: Trees, engine: ExportEngine, writer: Writer) -> None:
+        self._trees, self._engine, self._writer = trees, engine, writer
         #: Files that could not be taken, or not as they were.
         self.notes: list[NotTaken] = []
 
@@ -61,24 +61,17 @@ class Sources:
         )
 
     def _container_changes(self, seen: Container) -> FileRecord:
+        """From the container's directories; through the engine where they cannot be read."""
         key, path = f"container {seen.id}", f"containers/{seen.id}.tar.zst"
         try:
-            return self._native_changes(seen, key, path)
+            with self._trees.container(seen.id) as changes:
+                folder = _Folder(changes.path, changes.whiteouts, changes.rule)
+                return self._tarred(key, path, folder)
         except Refused:
             changed = self._engine.changed_paths(seen.id)
             return self._tarred(
                 key, path, stream.Archived(lambda: self._engine.files(seen.id), changed)
             )
-
-    def _native_changes(self, seen: Container, key: str, path: str) -> FileRecord:
-        """From the container's directories; raises Refused where they cannot be read."""
-        if self._site.driver == "overlay2":
-            with mounts.container_tree(self._site, seen.id, write=False) as layer:
-                return self._tarred(key, path, _Folder(layer.path, whiteouts="overlay"))
-        if self._site.pool is not None:
-            with mounts.container_pair(self._site, seen.id) as (old, new):
-                return self._tarred(key, path, _Folder(new, whiteouts="remove", old=old))
-        raise Refused(f"not with {self._site.driver}")
 
     def _logs(self, seen: Container, document: Mapping[str, Any]) -> tuple[FileRecord, ...]:
         """The log files, the oldest first: those that were rotated have a number behind them."""
@@ -137,10 +130,10 @@ class Sources:
 
 
 class _Folder:
-    """A directory's files, or what of them is not as in an old one."""
+    """A directory's files, or what of them is not as a rule says."""
 
-    def __init__(self, path: Path, whiteouts: str | None = None, old: Path | None = None) -> None:
-        self._path, self._whiteouts, self._old = path, whiteouts, old
+    def __init__(self, path: Path, whiteouts: str | None = None, rule: Rule | None = None) -> None:
+        self._path, self._whiteouts, self._rule = path, whiteouts, rule
         self._print = hashlib.sha256()
         self.open = tree.opener(path)
 
@@ -155,7 +148,7 @@ class _Folder:
         return tree.walk(
             self._path,
             whiteouts=self._whiteouts,
-            base=None if self._old is None else Base(self._old),
+            base=self._rule,
             on_left_out=on_left_out,
             on_seen=self._see,
         )

@@ -211,6 +211,41 @@ def export_lines(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def rescue_lines(result: Mapping[str, Any]) -> list[str]:
+    """What lies in a store that no engine serves, and what became of it."""
+    counts = ", ".join(
+        f"{len(result[kind])} {kind}" for kind in ("images", "containers", "volumes", "networks")
+    )
+    if result["test"]:
+        size = human_bytes(result["estimated_bytes"])
+        lines = [f"{result['source']} holds {counts}: up to {size}"]
+        for one in result["images"]:
+            names = ", ".join(one["tags"]) or one["id"].removeprefix("sha256:")[:12]
+            lines.append(f"  image {names}: {human_bytes(one['bytes'])}")
+        for one in result["containers"]:
+            size = human_bytes(one["bytes"])
+            lines.append(f"  container {one['name']} ({one['status']}): {size} of its own")
+        lines += [f"  volume {one['name']}: {human_bytes(one['bytes'])}"
+                  for one in result["volumes"]]  # fmt: skip
+        lines += [f"  network {name}" for name in result["networks"]]
+    else:
+        sizes = f"{human_bytes(result['bytes'])} for {human_bytes(result['plain_bytes'])}"
+        lines = [f"rescued {counts} from {result['source']} to {result['bundle']}: {sizes}"]
+        if result["reused"]:
+            lines.append(f"{result['reused']} objects were there from a rescue that was cut")
+        if result["apart"]:
+            lines.append(f"what is left of damaged objects is in {result['apart']}")
+    lines += [f"! {one['kind']} {one['name'] or one['id']}: {one['why']}"
+              for one in result["damaged"]]  # fmt: skip
+    told = {(one["kind"], one["id"], one["why"]) for one in result["damaged"]}
+    lines += [
+        f"~ not taken: {one['kind']} {one['name']}: {one['why']}"
+        for one in result["not_taken"]
+        if (one["kind"], one["id"], one["why"]) not in told
+    ]
+    return lines
+
+
 def verify_lines(found: Mapping[str, Any]) -> list[str]:
     """What became of a bundle."""
     counts = ", ".join(f"{count} {kind}" for kind, count in found["counts"].items())

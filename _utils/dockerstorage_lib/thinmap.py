@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from xml.parsers import expat
 
 from .errors import Unparsable
@@ -150,6 +151,30 @@ def exclusive_blocks(pool: PoolMap) -> dict[int, int]:
         device.device_id: sum(holders.count(1, begin, begin + n) for _, begin, n in device.runs)
         for device in pool.devices.values()
     }
+
+
+def differences(old: Sequence[Run], new: Sequence[Run]) -> Iterator[tuple[int, int | None, int]]:
+    """What of one device's blocks must change so that they are another's, in order.
+
+    First block in the device, first block in the data (None: the other has none there), how many.
+    """
+    before, after = sorted(old), sorted(new)
+    edges = sorted({edge for origin, _, n in (*before, *after) for edge in (origin, origin + n)})
+    at_old = at_new = 0
+    for begin, end in pairwise(edges):
+        at_old, was = _mapped(before, at_old, begin)
+        at_new, now = _mapped(after, at_new, begin)
+        if was != now:
+            yield begin, now, end - begin
+
+
+def _mapped(runs: Sequence[Run], at: int, block: int) -> tuple[int, int | None]:
+    """The first run that ends behind a block, from a run on; and the block's own data block."""
+    while at < len(runs) and runs[at][0] + runs[at][2] <= block:
+        at += 1
+    if at == len(runs) or runs[at][0] > block:
+        return at, None
+    return at, runs[at][1] + block - runs[at][0]
 
 
 def free_runs(pool: PoolMap) -> Iterator[tuple[int, int]]:

@@ -7,7 +7,9 @@ See thin_check(8), thin_dump(8), thin_repair(8).
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +24,7 @@ from .store import THIN_MAGIC
 from .thintools import DUMP_TIMEOUT_SECONDS
 
 CHUNK_BYTES = 1 << 20
+_BLKFLSBUF = 0x1261
 #: drivers/md/dm-thin-metadata.c, struct thin_disk_superblock: checksum, flags, block number, uuid,
 #: magic, version, time, transaction, held root, two space maps, two roots, block size in sectors.
 _SUPERBLOCK = struct.Struct("<IIQ16sQIIQQ128s128sQQI")
@@ -49,15 +52,28 @@ def read_superblock(metadata: Path) -> Superblock:
     return Superblock(transaction_id=found[7], data_block_sectors=found[13])
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    """A descriptor to read a part of a pool by, a file or a device."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if stat.S_ISBLK(os.fstat(descriptor).st_mode):
+            # dm-thin writes past the device's page cache: what is cached from before may be old.
+            fcntl.ioctl(descriptor, _BLKFLSBUF)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
 def copy_metadata(source: Path, target: Path) -> int:
     """Copy metadata to a sparse file; how many of its bytes cannot be read, and are zero there."""
     lost = 0
-    with source.open("rb", buffering=0) as old, target.open("wb") as new:
-        size = old.seek(0, os.SEEK_END)
-        for begin, length in data_extents(old.fileno(), size):
+    with opened(source) as old, target.open("wb") as new:
+        size = os.lseek(old, 0, os.SEEK_END)
+        for begin, length in data_extents(old, size):
             for at in range(begin, begin + length, CHUNK_BYTES):
                 count = min(CHUNK_BYTES, begin + length - at)
-                chunk, bad = read_all(old.fileno(), at, count, METADATA_BLOCK_BYTES)
+                chunk, bad = read_all(old, at, count, METADATA_BLOCK_BYTES)
                 lost += bad
                 if chunk.strip(b"\0"):
                     new.seek(at)
@@ -131,13 +147,3 @@ def repair(metadata: Path, target: Path) -> None:
     done = shell.run(argv, DUMP_TIMEOUT_SECONDS)
     if done.status != 0:
         raise CommandFailed(argv, done.status, done.stderr)
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[int]:
-    """A descriptor to read a device or file by."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)

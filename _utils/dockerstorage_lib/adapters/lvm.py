@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .. import lvm
@@ -55,6 +56,22 @@ def write_profile(name: str, text: str) -> None:
 def change(argv: Sequence[str], timeout_seconds: float = CHANGE_TIMEOUT_SECONDS) -> None:
     """Run an LVM command that changes something; raises CommandFailed."""
     shell.output(argv, timeout_seconds)
+
+
+@contextmanager
+def parts(pool: lvm.ThinPoolVolume) -> Iterator[tuple[Path, Path]]:
+    """Data and metadata of an inactive thin pool as read-only devices, while the context lasts.
+
+    See lvmthin(7), "Component activation" (LVM 2.02.178 and later). Raises CommandFailed.
+    """
+    kinds = ("tdata", "tmeta")
+    names = [f"{pool.full_name}_{kind}" for kind in kinds]
+    try:
+        change(["lvchange", "--yes", "--activate", "y", *names])
+        data, metadata = (Path("/dev/mapper", f"{pool.dm_name}_{kind}") for kind in kinds)
+        yield data, metadata
+    finally:
+        change(["lvchange", "--activate", "n", *names])
 
 
 def _report(

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from ..errors import BadInput, CommandFailed, Refused
 from ..gather import Site
-from . import dmioctl, dmsetup, hostfiles, store
+from . import dmioctl, dmsetup, hostfiles, loopdev, store
 
 T = TypeVar("T")
 
@@ -32,6 +32,10 @@ MNT_DETACH = 2
 #: Where layers are mounted, in the thread's namespace alone.
 POINT = Path("/run/dockerstorage/layer")
 XFS_MAGIC, EXT_MAGIC = b"XFSB", b"\x53\xef"
+
+#: Options of a mount, for XFS and for ext4. Of a layer to which nobody writes (a log that was not
+#: replayed is the digest's to find), of one that must be whole, of one whose log may be replayed.
+SETTLED, CLEAN, REPLAYED = ("ro,norecovery", "ro,noload"), ("ro", "ro"), ("rw", "rw")
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -90,7 +94,7 @@ def image_layer(site: Site, hash_: str) -> Iterator[Path]:
         yield Path(site.root, "overlay2", hash_, "diff")
     elif site.pool is not None:
         # Nobody writes to it; a log that was not replayed is the digest's to find.
-        with _thin(site, hash_, ("ro,norecovery", "ro,noload")) as folder:
+        with _thin(site, hash_, SETTLED) as folder:
             yield folder / "rootfs"
     else:
         raise _unknown(site)
@@ -108,8 +112,8 @@ def container_pair(site: Site, container_id: str) -> Iterator[tuple[Path, Path]]
         yield _folder(site, before).path, _folder(site, now).path
         return
     with (
-        _thin(site, before, ("ro,norecovery", "ro,noload"), POINT.with_name("before")) as old,
-        _live(site, now) or _thin(site, now, ("ro", "ro")) as new,
+        _thin(site, before, SETTLED, POINT.with_name("before")) as old,
+        _live(site, now) or _thin(site, now, CLEAN) as new,
     ):
         yield old / "rootfs", new / "rootfs"
 
@@ -123,7 +127,7 @@ def is_settled(site: Site, container_id: str) -> bool:
     if _engine_name(site, now) in dmioctl.active_names():
         return True  # in use; it ends in order
     try:
-        with _thin(site, now, ("ro", "ro")):
+        with _thin(site, now, CLEAN):
             return True
     except Refused:
         return False
@@ -132,7 +136,7 @@ def is_settled(site: Site, container_id: str) -> bool:
 @contextmanager
 def layer_pair(site: Site, before: str, now: str) -> Iterator[tuple[Path, Path]]:
     """The files of two layers that nobody writes to, to compare them; devicemapper only."""
-    rules = ("ro,norecovery", "ro,noload")
+    rules = SETTLED
     with (
         _thin(site, before, rules, POINT.with_name("before")) as old,
         _thin(site, now, rules) as new,
@@ -173,7 +177,7 @@ def container_tree(
     if site.pool is not None:
         # A place of its own: ``container_pair`` may be in use beside it.
         point = POINT.with_name("own")
-        opened = _writable(site, hash_, point) if write else _thin(site, hash_, ("ro", "ro"), point)
+        opened = _writable(site, hash_, point) if write else _thin(site, hash_, CLEAN, point)
         with opened as folder:
             yield LayerTree(folder / "rootfs", "remove")
     else:
@@ -260,15 +264,7 @@ def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT)
     name = f"dockerstorage-{secrets.token_hex(8)}"
     device = dmioctl.create_hidden(name, "thin", *_target(site, hash_))
     try:
-        point.mkdir(parents=True, exist_ok=True)
-        kind = file_system(device)
-        words = (options[0] + ",nouuid") if kind == "xfs" else options[1]
-        extra = ",".join(word for word in words.split(",") if word != "ro")
-        flags = MS_NOSUID | MS_NODEV | MS_NOATIME | MS_RDONLY
-        try:
-            _mount(device, str(point), kind, flags, extra)
-        except OSError as error:
-            raise Refused(f"the file system of device {hash_}: {error.strerror}") from None
+        _mount_device(device, hash_, options, point)
     finally:
         # It goes with the mount, whatever becomes of this process.
         dmioctl.remove_hidden(name)
@@ -276,6 +272,30 @@ def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT)
         yield point
     finally:
         _umount(point)
+
+
+def _mount_device(device: str, hash_: str, options: tuple[str, str], point: Path) -> None:
+    """Mount a device; options: for XFS and for ext4, among them ``ro`` or not."""
+    point.mkdir(parents=True, exist_ok=True)
+    kind = file_system(device)
+    words = (options[0] + ",nouuid") if kind == "xfs" else options[1]
+    extra = ",".join(word for word in words.split(",") if word not in ("ro", "rw"))
+    flags = MS_NOSUID | MS_NODEV | MS_NOATIME | (MS_RDONLY if words.startswith("ro") else 0)
+    try:
+        _mount(device, str(point), kind, flags, extra)
+    except OSError as error:
+        raise Refused(f"the file system of device {hash_}: {error.strerror}") from None
+
+
+@contextmanager
+def file_layer(file: Path, hash_: str, options: tuple[str, str]) -> Iterator[Path]:
+    """A copy of a thin device in a file, mounted; raises Refused."""
+    with loopdev.attached(file, write=options is REPLAYED) as device:
+        _mount_device(device, hash_, options, POINT)
+    try:
+        yield POINT / "rootfs"
+    finally:
+        _umount(POINT)
 
 
 def _target(site: Site, hash_: str) -> tuple[int, str]:

@@ -27,6 +27,9 @@ class _Packing(Protocol):
     def flush(self) -> bytes: ...
 
 
+_THREADS = 1 if len(os.sched_getaffinity(0)) > 1 else 0
+
+
 class _Plain:
     """Stands for a compressor where the content is kept as it is."""
 
@@ -55,8 +58,10 @@ class Packer:
         self._part = self._target.with_name(self._target.name + ".part")
         self._packing: _Packing = _Plain()
         if is_packed(path):
-            # A worker of its own packs while the next content is read.
-            packer = zstd.library().ZstdCompressor(level=min(level, zstd.MAX_LEVEL), threads=1)
+            # Where there is a second processor, a worker packs while the next content is read.
+            packer = zstd.library().ZstdCompressor(
+                level=min(level, zstd.MAX_LEVEL), threads=_THREADS
+            )
             self._packing = packer.compressobj()
         self._make_folder(root)
         with suppress(FileNotFoundError):  # of a run that was cut

@@ -53,22 +53,22 @@ def image_facts(root: str, driver: str, image_id: str) -> tuple[tuple[str, ...],
     """Diff ids of an image and when it came or was last tagged; None if it is not on disk."""
     content = Path(root, "image", driver, "imagedb", "content", *image_id.split(":"))
     try:
-        config = json.loads(content.read_bytes())
+        diff_ids = tuple(json.loads(content.read_bytes())["rootfs"].get("diff_ids") or ())
         times = [content.stat().st_mtime]
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError:
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise Unparsable("image configuration", str(content)) from None
     tagged = Path(root, "image", driver, "imagedb", "metadata", *image_id.split(":"), "lastUpdated")
     if tagged.exists():
         times.append(tagged.stat().st_mtime)
-    return tuple(config["rootfs"].get("diff_ids") or ()), max(times)
+    return diff_ids, max(times)
 
 
 def device_records(root: str) -> dict[str, DeviceRecord]:
     """Every thin device that Docker knows, by the hash that names it; the base is ``base``."""
     found = {}
-    for path in _files(Path(root, DRIVER, "metadata")):
+    for path in entries(Path(root, DRIVER, "metadata")):
         if path.name.startswith(".") or path.name.endswith(".migrated"):
             continue
         if path.name in ("deviceset-metadata", "transaction-metadata"):
@@ -114,7 +114,10 @@ def layer_hash(root: str, chain_id: str, driver: str = DRIVER) -> str | None:
 def layer_size(root: str, driver: str, chain_id: str) -> int | None:
     """Bytes of a layer's files as the engine recorded them; None if the layer is not on disk."""
     size = _text(layer_folder(root, driver, chain_id) / "size")
-    return None if size is None else int(size)
+    try:
+        return None if size is None else int(size)
+    except ValueError:
+        raise Unparsable(f"size of layer {chain_id}", size or "") from None
 
 
 def image_config(root: str, driver: str, image_id: str) -> bytes | None:
@@ -123,6 +126,12 @@ def image_config(root: str, driver: str, image_id: str) -> bytes | None:
         return Path(root, "image", driver, "imagedb", "content", *image_id.split(":")).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def image_parent(root: str, driver: str, image_id: str) -> str | None:
+    """Id of the image that an image was built on here; None if it was not."""
+    folder = Path(root, "image", driver, "imagedb", "metadata", *image_id.split(":"))
+    return _text(folder / "parent")
 
 
 def tar_split(root: str, driver: str, chain_id: str) -> Path:
@@ -148,7 +157,7 @@ def layer_diff_id(root: str, driver: str, chain_id: str) -> str | None:
 def image_ids(root: str, driver: str) -> list[str]:
     """Ids of all images, untagged and intermediate ones too."""
     folder = Path(root, "image", driver, "imagedb", "content", "sha256")
-    return [f"sha256:{path.name}" for path in _files(folder)]
+    return [f"sha256:{path.name}" for path in entries(folder)]
 
 
 def container_parent(root: str, driver: str, container_id: str) -> str | None:
@@ -164,7 +173,7 @@ def mount_folder(root: str, driver: str, container_id: str) -> Path:
 def layers(root: str) -> dict[str, str]:
     """Device hash of every layer by its chain id."""
     found = {}
-    for folder in _files(Path(root, "image", DRIVER, "layerdb", "sha256")):
+    for folder in entries(Path(root, "image", DRIVER, "layerdb", "sha256")):
         hash_ = _text(folder / "cache-id")
         if hash_ is not None and "-" not in folder.name:  # "<chain>-<random>-removing"
             found[f"sha256:{folder.name}"] = hash_
@@ -190,7 +199,7 @@ def lower_links(root: str, hash_: str) -> list[str]:
 
 def containers(root: str, driver: str = DRIVER) -> list[str]:
     """Ids of the containers that have layers in the store."""
-    return [p.name for p in _files(Path(root, "image", driver, "layerdb", "mounts"))]
+    return [p.name for p in entries(Path(root, "image", driver, "layerdb", "mounts"))]
 
 
 #: What the engine has below its data root for as long as it works on images; a daemon that starts
@@ -228,7 +237,7 @@ def hidden_store(root: str, driver: str) -> HiddenStore | None:
 
 def latest_driver(root: str) -> str:
     """The graph driver that was used last under a data root; empty if none is known."""
-    folders = [p for p in _files(Path(root, "image")) if p.is_dir()]
+    folders = [p for p in entries(Path(root, "image")) if p.is_dir()]
     return max(folders, key=lambda p: p.stat().st_mtime).name if folders else ""
 
 
@@ -286,9 +295,12 @@ def _text(path: Path) -> str | None:
         return path.read_text().strip()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except UnicodeDecodeError:
+        raise Unparsable(path.name, str(path)) from None
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def entries(folder: Path) -> Iterator[Path]:
+    """What lies in a directory, in order; nothing if it is not there."""
     try:
         yield from sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError):

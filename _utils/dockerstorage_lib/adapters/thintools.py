@@ -24,7 +24,7 @@ def read_pool_map(pool_name: str) -> PoolMap:
     """
     reader = DumpReader()
     metadata = dmsetup.pool_table(pool_name).metadata_device
-    argv = ["thin_dump", "-m", _block_device(metadata)]
+    argv = ["thin_dump", "-m", block_device(metadata)]
     with _metadata_snapshot(pool_name):
         done = shell.run(argv, DUMP_TIMEOUT_SECONDS, on_chunk=reader.feed)
     if done.status != 0:
@@ -51,7 +51,7 @@ def _metadata_snapshot(pool_name: str) -> Iterator[None]:
 
 def why_unreadable(number: str) -> str | None:
     """Why not all of a pool's metadata device ("254:3") can be read; None if it can."""
-    argv = ["dd", f"if={_block_device(number)}", "of=/dev/null", "bs=1M", "iflag=direct"]
+    argv = ["dd", f"if={block_device(number)}", "of=/dev/null", "bs=1M", "iflag=direct"]
     try:
         done = shell.run(argv, READ_TIMEOUT_SECONDS)
     except CommandTimedOut as error:
@@ -59,7 +59,7 @@ def why_unreadable(number: str) -> str | None:
     return None if done.status == 0 else done.stderr.strip().splitlines()[0]
 
 
-def _block_device(number: str) -> str:
+def block_device(number: str) -> str:
     """Path of a block device by its number ("7:1"), from sysfs's own name for it."""
     for line in Path(f"/sys/dev/block/{number}/uevent").read_text().splitlines():
         if line.startswith("DEVNAME="):
