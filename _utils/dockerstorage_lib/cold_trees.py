@@ -28,9 +28,12 @@ class ColdTrees:
     @contextmanager
     def image_layer(self, hash_: str) -> Iterator[Path]:
         """As of Trees."""
-        self._now = "an image's layer"  # whose digest tells whether it matters
-        with self._opened(hash_, mounts.SETTLED) as folder:
-            yield folder
+        begun = len(self._notes)
+        try:
+            with self._opened(hash_, mounts.SETTLED) as folder:
+                yield folder
+        finally:
+            del self._notes[begun:]  # its digest tells whether they matter
 
     @contextmanager
     def container(self, container_id: str) -> Iterator[Changes]:
@@ -39,13 +42,30 @@ class ColdTrees:
         if len(hashes) != 2:
             raise Damaged(f"container {container_id[:12]}", "the store does not name its layers")
         now, before = hashes
-        self._now = f"container {container_id[:12]}"
-        with self._opened(before, mounts.SETTLED) as folder:
-            # One file cannot be both devices at once.
-            notes = take_notes(folder)
+        self._now, begun = f"container {container_id[:12]}", len(self._notes)
         with ExitStack() as stack:
-            folder = self._container_layer(now, stack)
+            try:
+                notes = self._notes_of(before, container_id)
+                folder = self._container_layer(now, stack)
+            except Damaged:
+                del self._notes[begun:]  # that says it all
+                raise
             yield Changes(folder, "remove", NotedBase(notes))
+
+    def _notes_of(self, hash_: str, container_id: str) -> bytes:
+        """What a container began with: one file cannot be both devices at once."""
+        try:
+            with self._opened(hash_, mounts.SETTLED) as folder:
+                return take_notes(folder)
+        except Damaged as error:
+            # What the engine itself puts into each container is then told as the container's own.
+            chain = store.container_parent(self._root, store.DRIVER, container_id)
+            image = None if chain is None else store.layer_hash(self._root, chain)
+            if image is None:
+                raise
+            self._note(hash_, f"{error}; it is compared with its image instead")
+            with self._opened(image, mounts.SETTLED) as folder:
+                return take_notes(folder)
 
     def _container_layer(self, hash_: str, stack: ExitStack) -> Path:
         """As it is if it was left in order; else its log is replayed in a copy."""
@@ -56,22 +76,24 @@ class ColdTrees:
         stack.callback(self._scratch.forget)
         try:
             return stack.enter_context(
-                mounts.file_layer(self._scratch.path, hash_, mounts.REPLAYED)
+                mounts.file_layer(self._scratch.path, hash_[:12], mounts.REPLAYED)
             )
         except Refused as error:
-            self._note(hash_, f"{error}; what was written last may be missing")
+            why = f"{error}; what was written last may be missing"
         self._scratch.forget()
-        return stack.enter_context(self._opened(hash_, mounts.SETTLED))
+        folder = stack.enter_context(self._opened(hash_, mounts.SETTLED))
+        self._note(hash_, why)
+        return folder
 
     @contextmanager
     def _opened(self, hash_: str, options: tuple[str, str]) -> Iterator[Path]:
         with ExitStack() as stack:
             try:
                 self._copy(hash_)
-                layer = mounts.file_layer(self._scratch.path, hash_, options)
+                layer = mounts.file_layer(self._scratch.path, hash_[:12], options)
                 folder = stack.enter_context(layer)
             except Refused as error:
-                raise Damaged(f"device {hash_}", str(error)) from None
+                raise Damaged("its file system", str(error)) from None
             yield folder
 
     def _copy(self, hash_: str) -> None:
@@ -95,13 +117,15 @@ def checked_record(root: str, hash_: str, pool: PoolMap) -> store.DeviceRecord:
     """
     record = store.device_record(root, hash_)
     if record is None:
-        raise Damaged(f"device {hash_}", "the store does not say which thin device it is")
+        raise Damaged(f"device {hash_[:12]}", "the store does not say which thin device it is")
     device = pool.devices.get(record.device_id)
     if device is None:
-        raise Damaged(f"device {hash_}", f"the pool does not hold its device {record.device_id}")
+        raise Damaged(
+            f"device {hash_[:12]}", f"the pool does not hold its device {record.device_id}"
+        )
     if record.transaction_id != device.transaction_id + 1:
         raise Damaged(
-            f"device {hash_}",
+            f"device {hash_[:12]}",
             f"thin device {record.device_id} of the pool was made in transaction "
             f"{device.transaction_id + 1}, and it in {record.transaction_id}: another one",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -117,11 +117,11 @@ def _device_ids(root: Path) -> set[int]:
 
 
 def _own_bytes(root: str, container_id: str, pool: PoolMap) -> int:
-    """Bytes that a container's devices have for themselves."""
+    """Bytes that a container's devices have for themselves, as far as they are known."""
     ids = []
-    for hash_ in store.container_hashes(root, container_id):
-        record = store.device_record(root, hash_)
-        ids += [record.device_id] if record else []
+    with suppress(DockerstorageError, OSError):
+        for hash_ in store.container_hashes(root, container_id):
+            ids.append(checked_record(root, hash_, pool).device_id)
     return sum(thinmap.freed_blocks(pool, [ids])) * pool.data_block_sectors * 512
 
 
@@ -130,22 +130,22 @@ def _lost(chosen: Inventory, root: str, pool: PoolMap) -> list[NotTaken]:
     found = {}
     for image in chosen.images:
         for diff_id, chain in zip(image.diff_ids, chain_ids(image.diff_ids), strict=True):
-            why = _why_lost(root, [store.layer_hash(root, chain)], pool)
+            why = _why_lost(root, lambda chain=chain: [store.layer_hash(root, chain)], pool)  # type: ignore[misc]
             if why is None and not store.tar_split(root, store.DRIVER, chain).exists():
                 why = "the store does not hold the list of its files"
             if why is not None:
                 found[diff_id] = NotTaken("layer", diff_id, image.name, why)
     for one in chosen.containers:
-        hashes = store.container_hashes(root, one.id)
-        why = _why_lost(root, hashes or [None], pool)
+        why = _why_lost(root, lambda one=one: store.container_hashes(root, one.id), pool)  # type: ignore[misc]
         if why is not None:
             found[one.id] = NotTaken("container", one.id, one.name, why)
     return list(found.values())
 
 
-def _why_lost(root: str, hashes: Any, pool: PoolMap) -> str | None:
+def _why_lost(root: str, hashes: Callable[[], Sequence[str | None]], pool: PoolMap) -> str | None:
+    """Why devices of an object cannot be read; None if they can."""
     try:
-        for hash_ in hashes:
+        for hash_ in hashes() or [None]:
             if hash_ is None:
                 return "the store does not name its device"
             checked_record(root, hash_, pool)
@@ -190,6 +190,14 @@ def listed(found: Found) -> dict[str, Any]:
     return {**result, "summary": summary.rescue_lines(result)}
 
 
+def _without(result: dict[str, Any], lost: set[str]) -> dict[str, Any]:
+    """The objects of a listing that were not lost."""
+    return {
+        kind: [one for one in result[kind] if one.get("id", one.get("name")) not in lost]
+        for kind in ("images", "containers", "volumes")
+    }
+
+
 def check_room(found: Found, folder: Path) -> None:
     """Raise Refused if a place is too small for a copy of the largest device."""
     blocks = max((one.mapped_blocks for one in found.pool.devices.values()), default=0)
@@ -219,9 +227,9 @@ def carry_out(
         cold = export.Cold(trees, lambda lost: apart.layers(lost, trees), notes)
         engine = cast(ExportEngine, found.engine)
         result = export_job.carry_out(found.plan, engine, dest, options, job, clock, cold)
-    lost = {one["id"] for one in result["not_taken"] if one["kind"] == "container"}
-    apart.containers(lost)
-    result = {**result, **listed(found), "test": False, "not_taken": result["not_taken"]}
+    apart.containers({one["id"] for one in result["not_taken"] if one["kind"] == "container"})
+    lost = {one["id"] for one in result["not_taken"]}
+    result = {**listed(found), **result, **_without(listed(found), lost)}
     result["damaged"] = [asdict(one) for one in (*found.damaged, *apart.found, *notes)]
     result["apart"] = str(apart.folder) if apart.folder.exists() else None
     return {**result, "summary": summary.rescue_lines(result)}

@@ -42,7 +42,7 @@ class Apart:
             try:
                 self._layer(diff_id, chain, trees, bad)
             except (DockerstorageError, OSError, EOFError, zlib.error) as error:
-                bad.append(f"its stream ends there: {error}")
+                bad += [] if str(error) in why else [f"its stream ends there: {error}"]
             named = "; ".join(bad[:MAX_NAMED]) + (" ..." if len(bad) > MAX_NAMED else "")
             text = f"{why}; {named}" if named else why
             self.found.append(NotTaken("layer", diff_id, image.name, text))

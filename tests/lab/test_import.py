@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab import prepared, richhost, world
 from tests.lab.hosts import Host
+from tests.lab.imported import WIPE, comparable, differing, settle, without_engine_files
 from tests.lab.salthost import salt_call, salt_calls
 
 IMPORT = "dockerstorage.import"
@@ -27,14 +28,6 @@ docker create --name emptied --net none -v vol-empty:/bin lab/base:1 sh >/dev/nu
 empty=$(docker volume inspect -f '{{.Mountpoint}}' vol-empty)
 rm -r $empty/*; chown 5:6 $empty; chmod 750 $empty; touch -d @1500000000.123456789 $empty
 docker commit -c 'LABEL step=two' done lab/committed:1 >/dev/null
-"""
-WIPE = """
-docker ps -aq | xargs -r docker rm -fv
-docker volume ls -q | xargs -r docker volume rm
-docker network prune -f
-docker images -aq | xargs -r docker rmi -f; docker images -aq | xargs -r docker rmi -f
-docker builder prune -af
-true
 """
 #: The host was emptied: only what the engine makes itself is left.
 EMPTY: dict[str, set[str]] = {
@@ -80,81 +73,6 @@ def target(source: Source) -> Iterator[Host]:
         host.guest.push("/srv/bundle.tar", source.archive)
         host.guest.run("tar -C /srv -xf /srv/bundle.tar")
         yield host
-
-
-# -- what may differ, and nothing else
-
-#: Fields of inspect documents that belong to the very object, or to its having run.
-OWN = {
-    "containers": {
-        "Id", "Created", "State", "ResolvConfPath", "HostnamePath", "HostsPath", "LogPath",
-        "Driver", "GraphDriver", "SandboxID", "SandboxKey", "EndpointID", "NetworkID", "Source",
-    },
-    "images": {"GraphDriver", "LastTagTime"},
-    "volumes": {"CreatedAt", "Mountpoint"},
-    "networks": {"Id", "Created", "Containers"},
-}  # fmt: skip
-
-
-def comparable(state: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Objects by their names, without what belongs to the very object; references by name."""
-    names = {one["Id"]: one["Name"] for one in state["containers"]}
-    shorts = {id_[:12]: "<short id>" for id_ in names}
-    # Volumes that the engine named, by their container and place.
-    anonymous = {
-        mount["Name"]: f"<{one['Name']} {mount['Destination']}>"
-        for one in sorted(state["containers"], key=lambda one: one["Name"], reverse=True)
-        for mount in one["Mounts"]
-        if len(mount.get("Name", "")) == 64
-    }
-
-    def same(kind: str, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: same(kind, inner) for key, inner in value.items() if key not in OWN[kind]}
-        if isinstance(value, list):
-            # The engine adds its own alias last if the others were given.
-            return sorted((same(kind, one) for one in value), key=json.dumps)
-        if isinstance(value, str):
-            head, colon, tail = value.partition(":")
-            if head == "container":
-                return head + colon + names.get(tail, tail)
-            # An image that was committed has the host name of its container for good.
-            short = shorts.get(value) if kind == "containers" else None
-            return short or anonymous.get(value, value)
-        return value or None
-
-    found = {}
-    for kind, key in (("containers", "Name"), ("images", "Id"), ("volumes", "Name"),
-                      ("networks", "Name")):  # fmt: skip
-        for one in state[kind]:
-            found[f"{kind} {anonymous.get(one[key], one[key])}"] = same(kind, one)
-    return found
-
-
-def settle(found: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Without what a container gets by having been started."""
-    for name, one in found.items():
-        if name.startswith("containers"):
-            one["HostConfig"]["OomKillDisable"] = None
-            for end in one["NetworkSettings"]["Networks"].values():
-                end["Aliases"] = sorted(set(end["Aliases"] or ()) - {"<short id>"})
-    return found
-
-
-def differing(one: Any, other: Any, where: str = "") -> list[str]:
-    """Every place at which two values differ."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        return [
-            line
-            for key in sorted({*one, *other})
-            for line in differing(one.get(key), other.get(key), f"{where}.{key}")
-        ]
-    return [] if one == other else [f"{where}: {one!r}, was {other!r}"]
-
-
-def without_engine_files(tree: dict[str, Any]) -> dict[str, Any]:
-    """A container's files without the one that the engine makes in each."""
-    return {path: one for path, one in tree.items() if path != ".dockerenv"}
 
 
 def test_everything_comes_back_on_the_emptied_host(source: Source) -> None:

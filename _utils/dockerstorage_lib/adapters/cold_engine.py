@@ -123,10 +123,16 @@ class ColdEngine:
         config = store.image_config(str(self._root), store.DRIVER, id_) or b""
         if f"sha256:{hashlib.sha256(config).hexdigest()}" != id_:
             raise Unparsable(f"image {id_}", "its configuration does not have its digest")
-        parent = store.image_parent(str(self._root), store.DRIVER, id_) or ""
-        found = cold_documents.image_row(id_, config, parent, self._names.get(id_, []))
+        found = cold_documents.image_row(id_, config, self._parent(id_), self._names.get(id_, []))
         objects.read_image(found, 0, ())
         return found
+
+    def _parent(self, id_: str) -> str:
+        def read() -> str:
+            return store.image_parent(str(self._root), store.DRIVER, id_) or ""
+
+        parent: str = self._read("image's parent", id_, read, "")
+        return parent
 
     def _read_names(self) -> dict[str, list[str]]:
         path = self._root / "image" / store.DRIVER / "repositories.json"

@@ -67,11 +67,13 @@ def parts(pool: lvm.ThinPoolVolume) -> Iterator[tuple[Path, Path]]:
     kinds = ("tdata", "tmeta")
     names = [f"{pool.full_name}_{kind}" for kind in kinds]
     try:
-        change(["lvchange", "--yes", "--activate", "y", *names])
+        for name in names:  # more than one at a time is refused
+            change(["lvchange", "--yes", "--activate", "y", name])
         data, metadata = (Path("/dev/mapper", f"{pool.dm_name}_{kind}") for kind in kinds)
         yield data, metadata
     finally:
-        change(["lvchange", "--activate", "n", *names])
+        for name in names:
+            change(["lvchange", "--activate", "n", name])
 
 
 def _report(

@@ -277,7 +277,7 @@ def _thin(site: Site, hash_: str, options: tuple[str, str], point: Path = POINT)
 def _mount_device(device: str, hash_: str, options: tuple[str, str], point: Path) -> None:
     """Mount a device; options: for XFS and for ext4, among them ``ro`` or not."""
     point.mkdir(parents=True, exist_ok=True)
-    kind = file_system(device)
+    kind = file_system(device, f"device {hash_}")
     words = (options[0] + ",nouuid") if kind == "xfs" else options[1]
     extra = ",".join(word for word in words.split(",") if word not in ("ro", "rw"))
     flags = MS_NOSUID | MS_NODEV | MS_NOATIME | (MS_RDONLY if words.startswith("ro") else 0)
@@ -306,15 +306,15 @@ def _target(site: Site, hash_: str) -> tuple[int, str]:
     return record.size_bytes // 512, f"/dev/mapper/{site.pool} {record.device_id}"
 
 
-def file_system(device: str) -> str:
-    """ "xfs" or "ext4", by the superblock: all that Docker makes; raises Refused."""
+def file_system(device: str, name: str = "") -> str:
+    """ "xfs" or "ext4", by the superblock: all that Docker makes; raises Refused, with its name."""
     with Path(device).open("rb") as file:
         head = file.read(0x43A)
     if head.startswith(XFS_MAGIC):
         return "xfs"
     if head[0x438:0x43A] == EXT_MAGIC:
         return "ext4"
-    raise Refused(f"{device} holds neither XFS nor ext4")
+    raise Refused(f"{name or device} holds neither XFS nor ext4")
 
 
 def _engine_name(site: Site, hash_: str) -> str:

@@ -112,12 +112,11 @@ def layer_hash(root: str, chain_id: str, driver: str = DRIVER) -> str | None:
 
 
 def layer_size(root: str, driver: str, chain_id: str) -> int | None:
-    """Bytes of a layer's files as the engine recorded them; None if the layer is not on disk."""
-    size = _text(layer_folder(root, driver, chain_id) / "size")
+    """Bytes of a layer's files as the engine recorded them; None if it is not known."""
     try:
-        return None if size is None else int(size)
-    except ValueError:
-        raise Unparsable(f"size of layer {chain_id}", size or "") from None
+        return int(_text(layer_folder(root, driver, chain_id) / "size") or "")
+    except (ValueError, Unparsable):
+        return None
 
 
 def image_config(root: str, driver: str, image_id: str) -> bytes | None:
