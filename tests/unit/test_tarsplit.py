@@ -17,7 +17,7 @@ import pytest
 
 from dockerstorage_lib.adapters.rooted import Root
 from dockerstorage_lib.errors import Damaged, Unparsable
-from dockerstorage_lib.tarsplit import assemble, parse_piece
+from dockerstorage_lib.tarsplit import assemble, assemble_rest, parse_piece
 
 DATA = Path(__file__).with_name("data")
 
@@ -99,3 +99,39 @@ def test_a_link_as_the_file_itself_and_a_circle_are_refused(tmp_path: Path) -> N
         for name in (b"file", b"circle/x"):
             with pytest.raises(OSError, match="Too many levels"), root.open(name):
                 pass
+
+
+def test_of_a_damaged_layer_the_rest_comes_and_each_bad_file_is_named(tmp_path: Path) -> None:
+    facts = json.loads((DATA / "tar-split-layer.json").read_text())
+    names = sorted(name for name, content in facts["files"].items() if content)
+    for name, content in facts["files"].items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(base64.b64decode(content))
+    lines = gzip.decompress((DATA / "tar-split.json.gz").read_bytes()).splitlines()
+    told: list[tuple[str, str]] = []
+
+    def rest() -> bytes:
+        told.clear()
+        with Root(tmp_path) as root:
+            return b"".join(assemble_rest(lines, root.open, lambda *one: told.append(one)))
+
+    whole = rest()
+    assert (f"sha256:{hashlib.sha256(whole).hexdigest()}", told) == (facts["diff_id"], [])
+    changed = tmp_path / names[0]
+    content = changed.read_bytes()
+    changed.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+    assert len(rest()) == len(whole)
+    assert [why for _, why in told] == ["its content has changed"]
+    changed.write_bytes(content[:-1])
+    assert (
+        rest()
+        == whole[: whole.index(content)]
+        + content[:-1]
+        + b"\0"
+        + whole[whole.index(content) + len(content) :]
+    )
+    assert [why for _, why in told] == ["1 bytes too short"]
+    changed.unlink()
+    assert len(rest()) == len(whole)
+    assert [why for _, why in told] == ["No such file or directory"]

@@ -13,6 +13,7 @@ from dockerstorage_lib.thinmap import (
     DumpReader,
     PoolMap,
     ThinDevice,
+    differences,
     exclusive_blocks,
     free_runs,
     freed_blocks,
@@ -189,3 +190,40 @@ def test_exclusive_blocks_are_what_deleting_that_device_alone_frees(pool):
     for number, device in pool.devices.items():
         others = [blocks(one) for key, one in pool.devices.items() if key != number]
         assert exclusive[number] == len(blocks(device).difference(*others))
+
+
+def placed(device):
+    """Data block by the device's own block."""
+    return {
+        origin + number: begin + number
+        for origin, begin, length in device.runs
+        for number in range(length)
+    }
+
+
+@st.composite
+def scattered(draw):
+    """A device whose runs lie anywhere, in any order."""
+    cells = draw(st.dictionaries(st.integers(0, 40), st.integers(0, 99), max_size=25))
+    runs = [(origin, data, 1) for origin, data in cells.items()]
+    joined = []
+    for run in sorted(runs):
+        last = joined[-1] if joined else None
+        if last and (last[0] + last[2], last[1] + last[2]) == run[:2] and draw(st.booleans()):
+            joined[-1] = (last[0], last[1], last[2] + 1)
+        else:
+            joined.append(run)
+    return ThinDevice(1, len(cells), 0, tuple(draw(st.permutations(joined))))
+
+
+@given(scattered(), scattered())
+@settings(deadline=None, max_examples=200)
+def test_with_its_differences_one_device_becomes_another(old, new):
+    now = placed(old)
+    for origin, data, length in differences(old.runs, new.runs):
+        for number in range(length):
+            was = now.pop(origin + number, None)
+            assert was != (None if data is None else data + number)
+            if data is not None:
+                now[origin + number] = data + number
+    assert now == placed(new)
