@@ -58,11 +58,10 @@ def damaged(draw: Callable[..., Any], whole: bytes) -> bytes:
     return bytes(data)
 
 
-@given(
-    st.sampled_from(SPLIT).flatmap(damaged)
-    | st.binary()
-    | JSON.map(lambda x: json.dumps(x).encode())
-)
+TEXTS = JSON.map(lambda value: json.dumps(value).encode())
+
+
+@given(st.sampled_from(SPLIT).flatmap(damaged) | st.binary() | TEXTS)
 @example(DEEP)
 @settings(deadline=None, max_examples=400)
 def test_lines_of_tar_split(line: bytes) -> None:
