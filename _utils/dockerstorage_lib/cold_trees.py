@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from .adapters import mounts, store
+from .adapters import loopdev, mounts, store
 from .adapters.base import NotedBase, take_notes
+from .adapters.loopdev import Loop
 from .adapters.scratch import Scratch
 from .bundle import NotTaken
 from .errors import Damaged, Refused
@@ -18,11 +19,15 @@ from .thinmap import PoolMap
 class ColdTrees:
     """As ``export_trees.Trees``; what cannot be read raises Damaged.
 
-    notes gets what of a container could not be read, or not as it was.
+    loop is the scratch file as a device. notes gets what of a container could not be read, or not
+    as it was.
     """
 
-    def __init__(self, root: str, pool: PoolMap, scratch: Scratch, notes: list[NotTaken]) -> None:
-        self._root, self._pool, self._scratch, self._notes = root, pool, scratch, notes
+    def __init__(
+        self, root: str, pool: PoolMap, scratch: Scratch, loop: Loop, notes: list[NotTaken]
+    ) -> None:
+        self._root, self._pool, self._scratch, self._loop = root, pool, scratch, loop
+        self._notes = notes
         self._now = ""
 
     @contextmanager
@@ -75,9 +80,9 @@ class ColdTrees:
             self._copy(hash_)
         stack.callback(self._scratch.forget)
         try:
-            return stack.enter_context(
-                mounts.file_layer(self._scratch.path, hash_[:12], mounts.REPLAYED)
-            )
+            with loopdev.attached(self._scratch.path, write=True) as loop:
+                layer = mounts.device_layer(loop.device, hash_[:12], mounts.REPLAYED)
+                return stack.enter_context(layer)
         except Refused as error:
             why = f"{error}; what was written last may be missing"
         self._scratch.forget()
@@ -90,7 +95,7 @@ class ColdTrees:
         with ExitStack() as stack:
             try:
                 self._copy(hash_)
-                layer = mounts.file_layer(self._scratch.path, hash_[:12], options)
+                layer = mounts.device_layer(self._loop.device, hash_[:12], options)
                 folder = stack.enter_context(layer)
             except Refused as error:
                 raise Damaged("its file system", str(error)) from None
@@ -99,6 +104,7 @@ class ColdTrees:
     def _copy(self, hash_: str) -> None:
         record = checked_record(self._root, hash_, self._pool)
         lost = self._scratch.become(record.device_id, record.size_bytes)
+        self._loop.renew()
         if lost:
             self._note(hash_, f"{lost} bytes of it cannot be read, and are zero here")
 

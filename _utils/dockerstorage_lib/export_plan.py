@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from . import thinmap
@@ -34,10 +35,13 @@ class ExportPlan:
 
     @property
     def layers(self) -> dict[str, tuple[str, Image]]:
-        """Chain id and an image of every layer, by its diff id."""
+        """Chain id and an image of every layer, by its diff id; those on the same layers together.
+
+        What is read after another device of the pool costs as much as the two differ.
+        """
         return {
             diff_id: (chain, image)
-            for image in self.inventory.images
+            for image in sorted(self.inventory.images, key=attrgetter("diff_ids"))
             for diff_id, chain in zip(image.diff_ids, chain_ids(image.diff_ids), strict=True)
         }
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from . import export, export_job, rescue_apart, rescue_pool, summary, thinmap
-from .adapters import cold_pool, dmioctl, hostfiles, store
+from .adapters import cold_pool, dmioctl, hostfiles, loopdev, store
 from .adapters.cold_engine import ColdEngine
 from .adapters.engine_export import ExportEngine
 from .adapters.scratch import Scratch
@@ -220,13 +220,14 @@ def carry_out(
 ) -> dict[str, Any]:
     """Write the bundle, and what is damaged beside it; the result as plain values."""
     apart = rescue_apart.Apart(dest, found.plan)
+    notes: list[NotTaken] = []
     with cold_pool.opened(found.parts.data) as data:
         scratch = Scratch(folder / "device", data, found.pool)
-        notes: list[NotTaken] = []
-        trees = ColdTrees(found.plan.site.root, found.pool, scratch, notes)
-        cold = export.Cold(trees, lambda lost: apart.layers(lost, trees), notes)
-        engine = cast(ExportEngine, found.engine)
-        result = export_job.carry_out(found.plan, engine, dest, options, job, clock, cold)
+        with loopdev.attached(scratch.path, write=False) as loop:
+            trees = ColdTrees(found.plan.site.root, found.pool, scratch, loop, notes)
+            cold = export.Cold(trees, lambda lost: apart.layers(lost, trees), notes)
+            engine = cast(ExportEngine, found.engine)
+            result = export_job.carry_out(found.plan, engine, dest, options, job, clock, cold)
     apart.containers({one["id"] for one in result["not_taken"] if one["kind"] == "container"})
     lost = {one["id"] for one in result["not_taken"]}
     result = {**listed(found), **result, **_without(listed(found), lost)}

@@ -20,11 +20,11 @@ from ..devmapper import METADATA_BLOCK_BYTES
 from ..errors import CommandFailed, Damaged
 from ..thinmap import DumpReader, PoolMap
 from . import shell
+from .loopdev import BLKFLSBUF
 from .store import THIN_MAGIC
 from .thintools import DUMP_TIMEOUT_SECONDS
 
 CHUNK_BYTES = 1 << 20
-_BLKFLSBUF = 0x1261
 #: drivers/md/dm-thin-metadata.c, struct thin_disk_superblock: checksum, flags, block number, uuid,
 #: magic, version, time, transaction, held root, two space maps, two roots, block size in sectors.
 _SUPERBLOCK = struct.Struct("<IIQ16sQIIQQ128s128sQQI")
@@ -59,7 +59,7 @@ def opened(path: Path) -> Iterator[int]:
     try:
         if stat.S_ISBLK(os.fstat(descriptor).st_mode):
             # dm-thin writes past the device's page cache: what is cached from before may be old.
-            fcntl.ioctl(descriptor, _BLKFLSBUF)
+            fcntl.ioctl(descriptor, BLKFLSBUF)
         yield descriptor
     finally:
         os.close(descriptor)

@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from ..errors import BadInput, CommandFailed, Refused
 from ..gather import Site
-from . import dmioctl, dmsetup, hostfiles, loopdev, store
+from . import dmioctl, dmsetup, hostfiles, store
 
 T = TypeVar("T")
 
@@ -288,10 +288,9 @@ def _mount_device(device: str, hash_: str, options: tuple[str, str], point: Path
 
 
 @contextmanager
-def file_layer(file: Path, hash_: str, options: tuple[str, str]) -> Iterator[Path]:
-    """A copy of a thin device in a file, mounted; raises Refused."""
-    with loopdev.attached(file, write=options is REPLAYED) as device:
-        _mount_device(device, hash_, options, POINT)
+def device_layer(device: str, name: str, options: tuple[str, str]) -> Iterator[Path]:
+    """The files of a layer from a copy of its device; raises Refused, telling the name."""
+    _mount_device(device, name, options, POINT)
     try:
         yield POINT / "rootfs"
     finally:

@@ -28,6 +28,7 @@ class Scratch:
         self.path, self._data, self._pool = path, data, pool
         self._block_bytes = pool.data_block_sectors * _SECTOR_BYTES
         self._runs: tuple[Run, ...] | None = None
+        path.touch(mode=0o600)
         #: Bytes that could not be read, and are zero, by the device's first byte of them.
         self._lost: dict[int, int] = {}
 
@@ -36,7 +37,7 @@ class Scratch:
         device = self._pool.devices.get(device_id)
         if device is None:
             raise Damaged(f"thin device {device_id}", "the pool does not hold it")
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
             if self._runs is None:
                 os.ftruncate(descriptor, 0)
