@@ -161,7 +161,8 @@ def _named_by_buildkit(root: str, names: set[str], doubts: list[str]) -> frozens
 def _without_device(snapshots: bolt.Bucket, names: set[str]) -> Iterator[str]:
     """Snapshots that have a device of their own, and no file that tells which."""
     for key, bucket in snapshots.items():
-        if not isinstance(bucket, dict) or b"chainid" in bucket:
+        # By these names it knows layers of the engine's own.
+        if not isinstance(bucket, dict) or b"chainid" in bucket or key.startswith(b"sha256:"):
             continue
         device = bucket.get(b"committed", key)
         name = device.decode("utf-8", "replace") if isinstance(device, bytes) else ""
@@ -205,7 +206,7 @@ def _in_use(pool: str) -> Mapping[int, str]:
 
 def _foreign_volumes(pool: str | None) -> Iterator[str]:
     """LVM's own thin volumes are no orphans of Docker's, though no file of Docker names them."""
-    if pool is None or pool.startswith("docker-") and pool.endswith("-pool") and ":" in pool:
+    if pool is None or (pool.startswith("docker-") and pool.endswith("-pool") and ":" in pool):
         return
     for one in lvm.volumes():
         if one.segment_type == "thin":
