@@ -680,7 +680,8 @@ def orphans(remove=False, stop_docker=False, test=False, **kwargs):
     Returns a dict: ``orphans`` (each with ``class``, ``name``, ``paths`` below ``data_root``,
     ``device_ids``, ``bytes`` that go free in the pool, ``evidence``, ``kept``: why it stays, or
     None), ``bytes``, ``doubts`` (what cannot be read: nothing is removed while there is any),
-    ``removed``, ``kept``, ``new`` (seen only after the stop, and left alone),
+    ``removed``, ``gone`` (the engine removed them itself when it ended), ``kept``, ``new`` (seen
+    only after the stop, and left alone),
     ``bytes_predicted``, ``bytes_freed``, ``record`` (folder with the copies), ``stopped_seconds``,
     ``not_running`` (containers that ran and do not now), ``summary`` (lines to read). Fails, with
     nothing removed, for another driver, doubts, a pool that is not that of the files, a running

@@ -137,11 +137,18 @@ def _remove_from(site: Site, found: Found, record: Record, job: Job) -> dict[str
     return {
         **result,
         "removed": [as_dict(one) for one in going],
+        "gone": _gone(found.going, now),
         "new": [as_dict(one) for one in now if one.kept is None and one.key not in planned],
         "bytes_predicted": predicted,
         "bytes_freed": freed,
         "record": str(record.folder),
     }
+
+
+def _gone(planned: Sequence[Orphan], now: Sequence[Orphan]) -> list[dict[str, Any]]:
+    """Those that were planned and are none any more: an engine that ends in order removes some."""
+    left = {one.key for one in now}
+    return [as_dict(one) for one in planned if one.key not in left]
 
 
 def _verify(site: Site, going: Sequence[Orphan], predicted: int, freed: int) -> None:
@@ -173,6 +180,7 @@ def _result(found: Found, seen: Sequence[Orphan]) -> dict[str, Any]:
         "doubts": list(found.doubts),
         "kept": [as_dict(one) for one in seen if one.kept is not None],
         "removed": [],
+        "gone": [],
         "new": [],
         "bytes_predicted": sum(one.freed_bytes for one in going),
         "bytes_freed": 0,

@@ -319,7 +319,11 @@ def orphan_lines(found: Mapping[str, Any]) -> list[str]:
         rows = found["removed"]
     else:
         lines = [f"{len(rows)} orphans in {found['data_root']}: {human_bytes(found['bytes'])}"]
-    for mark, ones in (("  ", rows), ("  new: ", found["new"])):
+    for mark, ones in (
+        ("  ", rows),
+        ("  gone by itself: ", found["gone"]),
+        ("  new, not removed: ", found["new"]),
+    ):
         lines += [
             f"{mark}{one['class']} {one['name'].removeprefix('sha256:')[:40]}: "
             f"{human_bytes(one['bytes'])}"
