@@ -105,15 +105,10 @@ def _record(now: float, found: Found) -> Record:
 
 
 def _removed(found: Found, record: Record, job: Job) -> dict[str, Any]:
-    root = found.site.root
-    pool_now = poolview.find_pool_name(root)
-    try:
-        with orphan_pool.settled(replace(found.site, pool=pool_now), record.folder / "metadata") \
-                as pool:  # fmt: skip
-            site = replace(found.site, pool=pool)
-            return _remove_from(site, found, record, job)
-    except OSError as error:
-        raise Refused(f"what would be removed cannot be kept: {error}") from None
+    pool_now = poolview.find_pool_name(found.site.root)
+    site = replace(found.site, pool=pool_now)
+    with orphan_pool.settled(site, record.folder / "metadata") as pool:
+        return _remove_from(replace(site, pool=pool), found, record, job)
 
 
 def _remove_from(site: Site, found: Found, record: Record, job: Job) -> dict[str, Any]:

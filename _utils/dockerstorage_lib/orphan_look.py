@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from . import bolt
+from . import bolt, poolview
 from .adapters import dmsetup, hostfiles, lvm, store
 from .adapters.store import DRIVER, DeviceRecord
 from .devmapper import ThinTable
@@ -206,8 +206,9 @@ def _in_use(pool: str) -> Mapping[int, str]:
 
 def _foreign_volumes(pool: str | None) -> Iterator[str]:
     """LVM's own thin volumes are no orphans of Docker's, though no file of Docker names them."""
-    if pool is None or (pool.startswith("docker-") and pool.endswith("-pool") and ":" in pool):
+    volume = poolview.find_volume(pool) if pool else None
+    if volume is None:
         return
     for one in lvm.volumes():
-        if one.segment_type == "thin":
+        if one.segment_type == "thin" and one.vg == volume.vg:
             yield f"LVM has a thin volume {one.vg}/{one.name}, which may lie in Docker's pool"

@@ -48,7 +48,11 @@ def inactive_metadata(root: str) -> Path:
 
 def keep(source: Path, copy: Path) -> None:
     """Copy metadata that nobody writes to; raises Damaged if it is not whole."""
-    if cold_pool.copy_metadata(source, copy):
+    try:
+        lost = cold_pool.copy_metadata(source, copy)
+    except OSError as error:
+        raise Refused(f"the pool's metadata cannot be copied to {copy}: {error}") from None
+    if lost:
         raise Damaged(str(source), "not all of it can be read: see dockerstorage.recover")
     wrong = cold_pool.check(copy)
     if wrong:

@@ -11,7 +11,7 @@ from .adapters import dmsetup
 from .adapters.durable import sync_folder
 from .adapters.records import Record
 from .adapters.store import DRIVER, entries
-from .errors import BrokenOff, CommandFailed, DockerstorageError, Incoherent
+from .errors import BrokenOff, CommandFailed, DockerstorageError, Incoherent, Refused
 from .orphans import LAYERDB, METADATA, Orphan
 
 #: Where a folder of layerdb lies from the moment on at which it is none any more.
@@ -19,11 +19,14 @@ ASIDE = "dockerstorage-orphan-"
 
 
 def keep(root: str, found: Sequence[Orphan], record: Record) -> None:
-    """Copy every file that is to go into the record."""
-    for path in (Path(root, one) for orphan in found for one in orphan.paths):
-        for file in (path, *path.rglob("*")) if path.is_dir() else (path,):
-            if file.is_file() and not file.is_symlink():
-                record.keep(file, Path(root))
+    """Copy every file that is to go into the record; raises Refused if that cannot be."""
+    try:
+        for path in (Path(root, one) for orphan in found for one in orphan.paths):
+            for file in (path, *path.rglob("*")) if path.is_dir() else (path,):
+                if file.is_file() and not file.is_symlink():
+                    record.keep(file, Path(root))
+    except OSError as error:
+        raise Refused(f"what would be removed cannot be kept in {record.folder}: {error}") from None
 
 
 def remove(

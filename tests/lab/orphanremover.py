@@ -14,7 +14,6 @@ from typing import Any
 from dockerstorage_lib import engine_stop, jobs, orphan_job, orphan_removal
 from dockerstorage_lib.adapters import dmsetup, services
 from dockerstorage_lib.adapters.engine_import import ImportEngine
-from dockerstorage_lib.adapters.records import Record
 from dockerstorage_lib.errors import DockerstorageError
 
 deadly = dict(word.split("=", 1) for word in sys.argv[1:])
@@ -43,7 +42,6 @@ counted(services, "stop")
 counted(services, "start")
 counted(dmsetup, "create")
 counted(dmsetup, "remove")
-counted(Record, "keep")
 counted(orphan_removal.shutil, "rmtree")
 for function in ("_remove_folder", "_remove_record", "delete_device"):
     counted(orphan_removal, function)

@@ -64,8 +64,10 @@ def writable(root: str, block_sectors: int) -> Iterator[str]:
         # Of a loop device in use this only means that it goes with its last user.
         for loop in loops:
             _losetup("--detach", loop)
-    yield name
-    dmsetup.remove(name)
+    try:
+        yield name
+    finally:
+        dmsetup.remove(name)
 
 
 def _remove() -> None:
