@@ -4,6 +4,7 @@ The names by class, as one line of JSON; those of a class that two things lead t
 """
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -108,6 +109,7 @@ def main() -> None:
         "device_without_metadata": [str(one) for one in (BY_HAND, *numbers)],
         "metadata_without_device": [LOST],
     }
+    os.sync()  # or a power cut leaves empty files, with which no engine starts
     print(json.dumps({kind: sorted(names) for kind, names in made.items()}))
 
 
