@@ -17,7 +17,7 @@ ORPHANS = "dockerstorage.orphans"
 PYTHON = "/opt/salt/3008/bin/python"
 REMOVER = [PYTHON, "/src/tests/lab/orphanremover.py"]
 CACHE = "docker system df -v --format '{{json .BuildCache}}'"
-#: Rolls back, and so leaves what a transaction was about, for the engine to undo.
+#: Containers come and go while the daemon is killed. So far no orphan came of it: see the output.
 BUSY = """
 for n in $(seq 40); do docker create --name k$n lab/base:1 true || break; done >/dev/null 2>&1 &
 for n in $(seq 40); do docker rm k$n; done >/dev/null 2>&1 &
@@ -157,7 +157,7 @@ def test_power_is_cut_before_acts(host: Host, whole: Whole) -> None:
 
 
 def test_an_engine_killed_at_work(host: Host, whole: Whole) -> None:
-    """What really comes of it is removed; what the engine undoes by itself is not touched."""
+    """Whatever comes of it is removed; what the engine undoes by itself is not touched."""
     host.start_docker()
     seen: set[str] = set()
     for seconds in (2.5, 4.1):
