@@ -6,7 +6,8 @@ See what fills the host (``report``, ``pool``, ``devices``) and which storage dr
 (``drivers``), configure another one or move to it (``set_driver``, ``migrate``), remove what nobody
 needs without touching what is protected (``prune``), protect images (``protect``, ``unprotect``),
 keep the pool from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a
-host that is stuck on it (``recover``), and take all of it along (``export``, ``verify``,
+host that is stuck on it (``recover``), remove what engines that were killed left behind
+(``orphans``), and take all of it along (``export``, ``verify``,
 ``import``, ``jobs``).
 
 :depends: the Python packages ``docker`` and ``sh``
@@ -46,6 +47,7 @@ try:
         lock,
         migrate_commit,
         migrate_plan,
+        orphan_job,
         policy,
         poolview,
         provision,
@@ -654,6 +656,61 @@ def recover(pool=None, spare_devices=None, patience=30, test=False, **kwargs):
         )
         progress = _progress("recover", kwargs.get("__pub_jid"))
         return recover_.run(host, wanted, seconds, time.time(), progress, test)
+
+
+def orphans(remove=False, stop_docker=False, test=False, **kwargs):
+    """
+    List what a devicemapper store holds for nobody, and remove it.
+
+    Left-overs of engines that were killed, of moved files and of work by hand, in seven classes:
+    ``unreferenced_mount``, ``unreferenced_layer``, ``removing``, ``deferred_delete``,
+    ``unreferenced_device``, ``metadata_without_device``, ``device_without_metadata``. Devices of
+    BuildKit's cache are none of them. What is in use, or may be somebody's, is ``kept``. A removal
+    stops the engine (and with it its containers), keeps a copy of the pool's metadata and of each
+    file, removes names before what they name, looks again, and starts what ran.
+
+    remove
+        Remove them. Without it they are listed; a list changes nothing but takes, and releases, a
+        metadata snapshot of the pool.
+    stop_docker
+        Leave to stop a running engine for the removal, and start it again.
+    test
+        With remove: list what would go, and change nothing.
+
+    Returns a dict: ``orphans`` (each with ``class``, ``name``, ``paths`` below ``data_root``,
+    ``device_ids``, ``bytes`` that go free in the pool, ``evidence``, ``kept``: why it stays, or
+    None), ``bytes``, ``doubts`` (what cannot be read: nothing is removed while there is any),
+    ``removed``, ``gone`` (the engine removed them itself when it ended), ``kept``, ``new`` (seen
+    only after the stop, and left alone),
+    ``bytes_predicted``, ``bytes_freed``, ``record`` (folder with the copies), ``stopped_seconds``,
+    ``not_running`` (containers that ran and do not now), ``summary`` (lines to read). Fails, with
+    nothing removed, for another driver, doubts, a pool that is not that of the files, a running
+    engine without ``stop_docker=True``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.orphans
+        salt 'db1' dockerstorage.orphans remove=True stop_docker=True
+    """
+    _no_unknown(kwargs)
+    with _salt_errors():
+        for name, value in (("remove", remove), ("stop_docker", stop_docker), ("test", test)):
+            policy.read_flag(name, value)
+        data_root = _config().get("data_root")
+        if test or not remove:
+            found = orphan_job.listed(orphan_job.look(_import_engine, data_root))
+            return {**found, "summary": summary.orphan_lines(found)}
+        teller = _teller("orphans", kwargs)
+        with (
+            lock.held("orphans"),
+            jobs_.running("orphans", "remove", time.time(), teller) as job,
+        ):
+            seen = orphan_job.look(_import_engine, data_root)
+            orphan_job.check(seen, stop_docker)
+            found = orphan_job.carry_out(_import_engine, seen, job)
+        return {**found, "summary": summary.orphan_lines(found)}
 
 
 def export(

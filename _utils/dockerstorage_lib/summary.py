@@ -305,3 +305,31 @@ def commit_lines(found: Mapping[str, Any]) -> list[str]:
         f"{human_bytes(found['bytes_freed'])} given back; the host is on {found['driver']}"
     )
     return lines
+
+
+def orphan_lines(found: Mapping[str, Any]) -> list[str]:
+    """The orphans of a store, and what became of them."""
+    rows = [one for one in found["orphans"] if one["kept"] is None]
+    if found["record"]:
+        lines = [
+            f"removed {len(found['removed'])} orphans, {human_bytes(found['bytes_freed'])} freed; "
+            f"the engine was stopped for {found['stopped_seconds']:g} s",
+            f"copies of what was removed are in {found['record']}",
+        ]
+        rows = found["removed"]
+    else:
+        lines = [f"{len(rows)} orphans in {found['data_root']}: {human_bytes(found['bytes'])}"]
+    for mark, ones in (
+        ("  ", rows),
+        ("  gone by itself: ", found["gone"]),
+        ("  new, not removed: ", found["new"]),
+    ):
+        lines += [
+            f"{mark}{one['class']} {one['name'].removeprefix('sha256:')[:40]}: "
+            f"{human_bytes(one['bytes'])}"
+            for one in ones
+        ]
+    for one in found["kept"]:
+        lines += _wrapped("~ ", f"kept: {one['class']} {one['name'][:40]}: {one['kept']}")
+    lines += [line for one in found["doubts"] for line in _wrapped("! ", one)]
+    return lines + [f"! not running: {one}" for one in found["not_running"]]

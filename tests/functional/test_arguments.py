@@ -49,6 +49,7 @@ BAD_DRIVER = [
 BAD_CALLS = [
     *(("set_driver", {"driver": "overlay2", name: value}, name) for name, value in BAD_DRIVER),
     *(("recover", {name: value}, name) for name, value in BAD_RECOVERY),
+    *(("orphans", {name: 1}, name) for name in ("remove", "stop_docker", "test")),
     *(("prune", {name: value}, name) for name, value in BAD_PRUNE),
     *(("import", {"bundle": "/nowhere", name: value}, name) for name, value in BAD_IMPORT),
     *(

@@ -67,6 +67,12 @@ def pool_table(name: str) -> devmapper.ThinPoolTable:
     raise _no_pool(name)
 
 
+def commit_pool(name: str) -> None:
+    """Have a pool write down what it has changed; raises CommandFailed."""
+    # Without --noflush a status does just that.
+    _dmsetup("status", name)
+
+
 def dependencies(name: str) -> tuple[str, ...]:
     """Device numbers ("254:3") that a device's table uses."""
     return devmapper.parse_deps(_dmsetup("deps", name))

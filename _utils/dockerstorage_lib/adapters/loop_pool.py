@@ -1,4 +1,4 @@
-"""The thin pool of loop-lvm while no engine has it active: brought up to be read, and only that."""
+"""The thin pool of loop-lvm while no engine has it active: brought up to read it, or to delete."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from pathlib import Path
 
 from ..errors import CommandFailed
 from ..gather import Site
-from . import dmioctl, dmsetup, shell
+from . import dmioctl, dmsetup, hostfiles, shell
 
 NAME = "dockerstorage-old-pool"
 TIMEOUT_SECONDS = 30
+#: As Docker's own table has it.
+LOW_WATER_BLOCKS = 32768
 
 
 @contextmanager
@@ -39,6 +41,33 @@ def readable(site: Site, block_sectors: int | None) -> Iterator[Site]:
         _remove()
         for loop in loops:
             _losetup("--detach", loop)
+
+
+@contextmanager
+def writable(root: str, block_sectors: int) -> Iterator[str]:
+    """The name of the pool of a stopped engine, active within.
+
+    It has the name, table and loop devices that the engine itself would give it: if this process is
+    killed, the engine takes it over when it starts, as one of its own that it could not take down.
+    Under any other name it would make a second pool of the same blocks.
+    """
+    folder = Path(root, "devicemapper", "devicemapper")
+    name = f"docker-{hostfiles.device_and_inode(str(folder.parent))}-pool"
+    loops: list[str] = []
+    try:
+        for part in ("metadata", "data"):
+            loops.append(_losetup("--find", "--show", str(folder / part)))
+        sectors = (folder / "data").stat().st_size // 512
+        table = f"0 {sectors} thin-pool {loops[0]} {loops[1]} {block_sectors} {LOW_WATER_BLOCKS}"
+        dmsetup.create(name, f"{table} 1 skip_block_zeroing")
+    finally:
+        # Of a loop device in use this only means that it goes with its last user.
+        for loop in loops:
+            _losetup("--detach", loop)
+    try:
+        yield name
+    finally:
+        dmsetup.remove(name)
 
 
 def _remove() -> None:

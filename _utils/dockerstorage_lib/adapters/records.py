@@ -29,12 +29,18 @@ class Record:
             file.flush()
             os.fsync(file.fileno())
 
-    def keep(self, path: Path) -> Path:
-        """Copy a file into the record, on disk before this returns; where it is."""
-        copy = self.folder / path.name
+    def keep(self, path: Path, under: Path | None = None) -> Path:
+        """Copy a file into the record, on disk before this returns; where it is.
+
+        under: the folder below which its path is kept, rather than its bare name.
+        """
+        copy = self.folder / (path.name if under is None else path.relative_to(under))
+        made = [one for one in copy.parents if not one.exists()]
+        copy.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with copy.open("wb") as file:
             file.write(path.read_bytes())
             file.flush()
             os.fsync(file.fileno())
-        sync_folder(self.folder)
+        for folder in (copy.parent, *(one.parent for one in made)):
+            sync_folder(folder)
         return copy

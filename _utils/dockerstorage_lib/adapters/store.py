@@ -106,6 +106,16 @@ def open_transaction_id(root: str) -> int | None:
         raise Unparsable("transaction-metadata", str(text)) from None
 
 
+def open_transaction(root: str) -> tuple[str, int] | None:
+    """Name and id of the device of the transaction that Docker opened last; None if unknown."""
+    text = _text(Path(root, DRIVER, "metadata", "transaction-metadata"))
+    try:
+        found = {} if text is None else json.loads(text)
+        return (str(found["device_hash"]), int(found["device_id"])) if found else None
+    except (ValueError, KeyError, TypeError):
+        raise Unparsable("transaction-metadata", str(text)) from None
+
+
 def layer_hash(root: str, chain_id: str, driver: str = DRIVER) -> str | None:
     """The device hash of a layer (``cache-id``); for other drivers the name of its directory."""
     return _text(layer_folder(root, driver, chain_id) / "cache-id")
