@@ -7,8 +7,9 @@ See what fills the host (``report``, ``pool``, ``devices``) and which storage dr
 needs without touching what is protected (``prune``), protect images (``protect``, ``unprotect``),
 keep the pool from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a
 host that is stuck on it (``recover``), remove what engines that were killed left behind
-(``orphans``), and take all of it along (``export``, ``verify``,
-``import``, ``jobs``).
+(``orphans``), give the disk back what a loop file holds for nobody (``reclaim``), and take all of
+it along (``export``, ``verify``, ``import``, ``jobs``), also from a store that no engine serves any
+more (``rescue``).
 
 :depends: the Python packages ``docker`` and ``sh``
 :configuration: every key of minion config or pillar is optional; a key in both counts as in

@@ -10,6 +10,7 @@ from benchmarks.bundle import bundled
 from benchmarks.lab import race
 from benchmarks.migration import TIMES, moved
 from benchmarks.planning import LAYERS_AN_IMAGE, seconds_to_plan
+from benchmarks.rescue import rescued
 from benchmarks.writer import steady_writer
 from dockerstorage_lib.summary import columns, human_bytes
 from tests.lab import prepared, salthost
@@ -28,6 +29,7 @@ def main() -> int:
     for kind in ("direct", "overlay"):
         rows += _bundle_rows(kind)
     rows += _migration_rows()
+    rows += _rescue_rows()
     print("\n".join(columns(rows)))
     return 0
 
@@ -140,6 +142,22 @@ def _migration_rows() -> list[Row]:
         ("migration: seconds of the steps", _seconds(ours.seconds), "-", "-"),
         (f"the same with {TIMES} × the image bytes", _seconds(larger.seconds), "-", "-"),
         ("by hand: seconds of the parts", _seconds(hand.seconds), "-", "-"),
+    ]  # fmt: skip
+
+
+def _rescue_rows() -> list[Row]:
+    seen = rescued()
+    speed = seen.save_seconds / seen.our_seconds
+    read = seen.our_seconds / seen.read_seconds
+    speeds = " / ".join(
+        f"{seen.layer_bytes / seconds / 1e6:.0f} MB/s"
+        for seconds in (seen.our_seconds, seen.save_seconds)
+    )
+    times = f"{seen.our_seconds:.1f} s / {seen.read_seconds:.1f} s"
+    return [
+        _row("rescue of images / docker save of the same", f"{speed:.1f} × ({speeds})", "≥ 5 ×",
+             speed >= 5),
+        ("rescue of images / dd of the pool's data", f"{read:.1f} × ({times})", "-", "-"),
     ]  # fmt: skip
 
 

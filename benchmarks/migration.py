@@ -200,7 +200,7 @@ def _start(host: Host) -> None:
 
 def _ours(host: Host) -> tuple[Ours, int]:
     """Migrate; with the bytes of all layers."""
-    layers = _layer_bytes(host)
+    layers = layer_bytes(host)
     host.guest.run(COLD)
     before = _used(host)
     ran = host.guest.run([*migrated.ARGV, "run", "{}"], timeout=600)
@@ -251,6 +251,6 @@ def _used(host: Host) -> int:
     return int(host.guest.run(f"sync; df -B1 --output=used {DATA_ROOT} | tail -1").stdout)
 
 
-def _layer_bytes(host: Host) -> int:
+def layer_bytes(host: Host) -> int:
     total = "awk '{ sum += $1 } END { printf \"%d\", sum }'"
     return int(host.guest.run(f"{total} {DATA_ROOT}/image/*/layerdb/sha256/*/size").stdout)
