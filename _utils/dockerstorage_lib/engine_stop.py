@@ -51,23 +51,24 @@ def stopped(connect: Connect, root: str, driver: str) -> Iterator[Stop]:
     Raises Refused, with nothing changed, for what a stop would break. If a process is killed within
     it, the next one that comes here starts what it had stopped.
     """
-    cut = _read_note()
-    found = Stop(was_running=services.daemon() is not None or cut is not None)
+    found = Stop(was_running=False)
     began = time.monotonic()
-    wanted: list[dict[str, Any]] = cut or []
-    if services.daemon() is not None:
-        wanted = engine_restart.running(connect(), root, driver)
-    if found.was_running:
-        NOTE.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(NOTE, json.dumps(wanted).encode(), 0o600)
+    wanted: dict[str, dict[str, Any]] = {}
     try:
         with services.held_off():
+            cut = _read_note()
+            running = services.daemon() is not None
+            now = engine_restart.running(connect(), root, driver) if running else []
+            wanted = {one["id"]: one for one in (*(cut or ()), *now)}
+            if running or cut is not None:
+                write_file(NOTE, json.dumps(list(wanted.values())).encode(), 0o600)
+                found.was_running = True
             engine_restart.end_wholly(root, (driver,))
             yield found
     finally:
         if found.was_running:
             engine_restart.start(connect, None)
-            found.not_running = engine_restart.run_again(connect(), wanted)
+            found.not_running = engine_restart.run_again(connect(), wanted.values())
             NOTE.unlink(missing_ok=True)
         found.seconds = round(time.monotonic() - began, 1)
 

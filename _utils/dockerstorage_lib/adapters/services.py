@@ -94,12 +94,13 @@ def held_off() -> Iterator[None]:
     """
     HOLD.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(HOLD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Refused("other work that needs the engine stopped is under way") from None
     drop_ins = [Path(HOLD_DROP_IN.format(unit=unit)) for unit in _loaded()]
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused("other work that needs the engine stopped is under way") from None
         for path in drop_ins:
             path.parent.mkdir(parents=True, exist_ok=True)
             section = "Socket" if path.parent.name.startswith("docker.socket") else "Service"
