@@ -37,6 +37,8 @@ class Superblock:
     """What the first block of a pool's metadata says."""
 
     transaction_id: int
+    #: Block of a metadata snapshot that somebody holds; 0 if nobody does.
+    held_root: int
     data_block_sectors: int
 
 
@@ -49,7 +51,7 @@ def read_superblock(metadata: Path) -> Superblock:
     found = _SUPERBLOCK.unpack(head)
     if found[4] != THIN_MAGIC:
         raise Damaged(str(metadata), "it does not begin as the metadata of a thin pool does")
-    return Superblock(transaction_id=found[7], data_block_sectors=found[13])
+    return Superblock(found[7], held_root=found[8], data_block_sectors=found[13])
 
 
 @contextmanager
