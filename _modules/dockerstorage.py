@@ -5,9 +5,9 @@ Keep a Docker host's storage healthy
 See what fills the host (``report``, ``pool``, ``devices``) and which storage drivers it can run
 (``drivers``), configure another one or move to it (``set_driver``, ``migrate``), remove what nobody
 needs without touching what is protected (``prune``), protect images (``protect``, ``unprotect``),
-keep the pool from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), bring back a
-host that is stuck on it (``recover``), and take all of it along (``export``, ``verify``,
-``import``, ``jobs``).
+keep the pool from filling up (``thinpool``, ``extend``, ``remediate``, ``watch``), give back what
+its sparse file holds for nobody (``reclaim``), bring back a host that is stuck on it (``recover``),
+and take all of it along (``export``, ``verify``, ``import``, ``jobs``).
 
 :depends: the Python packages ``docker`` and ``sh``
 :configuration: every key of minion config or pillar is optional; a key in both counts as in
@@ -50,6 +50,7 @@ try:
         poolview,
         provision,
         prune_job,
+        reclaim_place,
         remedy,
         rescue_pool,
         selection,
@@ -65,6 +66,7 @@ try:
     from dockerstorage_lib import jobs as jobs_
     from dockerstorage_lib import migrate as migrate_
     from dockerstorage_lib import protect as protect_
+    from dockerstorage_lib import reclaim as reclaim_
     from dockerstorage_lib import recover as recover_
     from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_
@@ -654,6 +656,56 @@ def recover(pool=None, spare_devices=None, patience=30, test=False, **kwargs):
         )
         progress = _progress("recover", kwargs.get("__pub_jid"))
         return recover_.run(host, wanted, seconds, time.time(), progress, test)
+
+
+def reclaim(stop_docker=False, trim=False, test=False, **kwargs):
+    """
+    Give back to the file system what loop-lvm's sparse data file holds and its pool does not use.
+
+    Holes are made in the file where no device of the pool maps a block, with the engine stopped and
+    the pool inactive; never by ``thin_trim``, whose older releases destroy data. What images,
+    containers and volumes hold stays as it is, byte for byte. A run that is cut, by a loss of power
+    too, leaves all of it whole, and a repeat does the rest. Of a store that no engine serves any
+    more, as after a migration, nothing needs to be stopped.
+
+    stop_docker
+        The engine and its containers may be stopped; all that ran is started again. If there is
+        nothing to give back nothing is stopped.
+    trim
+        First have the file systems of running containers tell the pool which of their blocks are
+        free (as fstrim(8) does). Alone, without ``stop_docker``, on an engine that runs: only that.
+    test
+        Tell what the holes would give back, and change nothing. What a trim frees cannot be told
+        before.
+
+    Returns a dict, sizes in bytes: ``data_file``, ``allocated_bytes_before``,
+    ``allocated_bytes_after``, ``allocated_bytes_predicted`` (what of the file's content is on disk;
+    ``du`` adds the file system's own list of its parts), ``freed_bytes``, ``trimmed`` (each with
+    ``container``, ``free_bytes`` in its file system, ``freed_bytes`` of the file, ``why_not``),
+    ``stopped_seconds`` (None if nothing was stopped), ``not_running`` (containers that ran before
+    and do not now), ``record`` (folder with the record, or None), ``summary`` (lines to read).
+    Fires ``dockerstorage/<jid or local>/reclaim/progress``. Fails, with nothing changed, for a pool
+    that is not loop-lvm, one that is damaged or in use, and an engine that must not be stopped.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.reclaim test=True
+        salt 'db1' dockerstorage.reclaim stop_docker=True
+        salt 'db1' dockerstorage.reclaim trim=True
+    """
+    _no_unknown(kwargs)
+    with _salt_errors():
+        for name, value in (("stop_docker", stop_docker), ("trim", trim), ("test", test)):
+            policy.read_flag(name, value)
+        with lock.held("reclaim"):
+            place = reclaim_place.find(_import_engine, _config().get("data_root"))
+            if test:
+                return reclaim_.preview(place)
+            teller = _teller("reclaim", kwargs)
+            with jobs_.running("reclaim", str(place.data), time.time(), teller) as job:
+                return reclaim_.run(place, _import_engine, stop_docker, trim, time.time(), job)
 
 
 def export(
