@@ -53,6 +53,7 @@ try:
         poolview,
         provision,
         prune_job,
+        reclaim_place,
         remedy,
         rescue_pool,
         selection,
@@ -68,6 +69,7 @@ try:
     from dockerstorage_lib import jobs as jobs_
     from dockerstorage_lib import migrate as migrate_
     from dockerstorage_lib import protect as protect_
+    from dockerstorage_lib import reclaim as reclaim_
     from dockerstorage_lib import recover as recover_
     from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_
@@ -705,13 +707,63 @@ def orphans(remove=False, stop_docker=False, test=False, **kwargs):
             return {**found, "summary": summary.orphan_lines(found)}
         teller = _teller("orphans", kwargs)
         with (
-            lock.held("orphans"),
+            lock.held("pool"),
             jobs_.running("orphans", "remove", time.time(), teller) as job,
         ):
             seen = orphan_job.look(_import_engine, data_root)
             orphan_job.check(seen, stop_docker)
             found = orphan_job.carry_out(_import_engine, seen, job)
         return {**found, "summary": summary.orphan_lines(found)}
+
+
+def reclaim(stop_docker=False, trim=False, test=False, **kwargs):
+    """
+    Give back to the file system what loop-lvm's sparse data file holds and its pool does not use.
+
+    Holes are made in the file where no device of the pool maps a block, with the engine stopped and
+    the pool inactive; never by ``thin_trim``, whose older releases destroy data. What images,
+    containers and volumes hold stays as it is, byte for byte. A run that is cut, by a loss of power
+    too, leaves all of it whole, and a repeat does the rest. Of a store that no engine serves any
+    more, as after a migration, nothing needs to be stopped.
+
+    stop_docker
+        The engine and its containers may be stopped; all that ran is started again. If there is
+        nothing to give back nothing is stopped.
+    trim
+        First have the file systems of running containers tell the pool which of their blocks are
+        free (as fstrim(8) does). Alone, without ``stop_docker``, on an engine that runs: only that.
+    test
+        Tell what the holes would give back, and change nothing. What a trim frees cannot be told
+        before.
+
+    Returns a dict, sizes in bytes: ``data_file``, ``allocated_bytes_before``,
+    ``allocated_bytes_after``, ``allocated_bytes_predicted`` (what of the file's content is on disk;
+    ``du`` adds the file system's own list of its parts), ``freed_bytes``, ``trimmed`` (each with
+    ``container``, ``free_bytes`` in its file system, ``freed_bytes`` of the file, ``why_not``),
+    ``stopped_seconds`` (None if nothing was stopped), ``not_running`` (containers that ran before
+    and do not now), ``record`` (folder with the record, or None), ``summary`` (lines to read).
+    Fires ``dockerstorage/<jid or local>/reclaim/progress``. Fails, with nothing changed, for a pool
+    that is not loop-lvm, one that is damaged or in use, and an engine that must not be stopped.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt 'db1' dockerstorage.reclaim test=True
+        salt 'db1' dockerstorage.reclaim stop_docker=True
+        salt 'db1' dockerstorage.reclaim trim=True
+    """
+    _no_unknown(kwargs)
+    with _salt_errors():
+        for name, value in (("stop_docker", stop_docker), ("trim", trim), ("test", test)):
+            policy.read_flag(name, value)
+        with lock.held("pool"):
+            place = reclaim_place.find(_import_engine, _config().get("data_root"))
+            if test:
+                return reclaim_.preview(place)
+            teller = _teller("reclaim", kwargs)
+            with jobs_.running("reclaim", str(place.data), time.time(), teller) as job:
+                return reclaim_.run(place, _import_engine, stop_docker, trim, time.time(), job)
 
 
 def export(

@@ -246,6 +246,26 @@ def rescue_lines(result: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def reclaim_lines(result: Mapping[str, Any]) -> list[str]:
+    """What a loop pool's data file gives back to its file system, or gave."""
+    before, freed = map(human_bytes, (result["allocated_bytes_before"], result["freed_bytes"]))
+    if result["test"]:
+        after = human_bytes(result["allocated_bytes_predicted"])
+        lines = [f"would give back {freed} of {result['data_file']}: {before}, then {after}"]
+        if result["needs_stop"] and result["freed_bytes"]:
+            lines.append("the engine and its containers must be stopped for it: stop_docker=True")
+    else:
+        after = human_bytes(result["allocated_bytes_after"])
+        lines = [f"gave back {freed} of {result['data_file']}: {before}, now {after}"]
+    for one in result["trimmed"]:
+        size = f"{human_bytes(one['freed_bytes'])} came free by a trim"
+        lines.append(f"  container {one['container']}: {one['why_not'] or size}")
+    if result["stopped_seconds"] is not None:
+        lines.append(f"the engine was stopped for {result['stopped_seconds']} s")
+    lines += [f"! does not run any more: {one}" for one in result["not_running"]]
+    return lines
+
+
 def verify_lines(found: Mapping[str, Any]) -> list[str]:
     """What became of a bundle."""
     counts = ", ".join(f"{count} {kind}" for kind, count in found["counts"].items())

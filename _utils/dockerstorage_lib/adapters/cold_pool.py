@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import stat
 import struct
@@ -37,6 +38,8 @@ class Superblock:
     """What the first block of a pool's metadata says."""
 
     transaction_id: int
+    #: Block of a metadata snapshot that somebody holds; 0 if nobody does.
+    held_root: int
     data_block_sectors: int
 
 
@@ -49,7 +52,7 @@ def read_superblock(metadata: Path) -> Superblock:
     found = _SUPERBLOCK.unpack(head)
     if found[4] != THIN_MAGIC:
         raise Damaged(str(metadata), "it does not begin as the metadata of a thin pool does")
-    return Superblock(transaction_id=found[7], data_block_sectors=found[13])
+    return Superblock(found[7], held_root=found[8], data_block_sectors=found[13])
 
 
 @contextmanager
@@ -82,6 +85,24 @@ def copy_metadata(source: Path, target: Path) -> int:
         new.flush()
         os.fsync(new.fileno())
     return lost
+
+
+def digest(metadata: Path) -> str:
+    """A digest of what it holds; that of a copy is its original's."""
+    found = hashlib.sha256()
+    with opened(metadata) as file:
+        size = os.lseek(file, 0, os.SEEK_END)
+        # By chunks of the whole, wherever its holes are: a copy may have others.
+        touched = {
+            at // CHUNK_BYTES
+            for begin, length in data_extents(file, size)
+            for at in range(begin // CHUNK_BYTES * CHUNK_BYTES, begin + length, CHUNK_BYTES)
+        }
+        for number in sorted(touched):
+            chunk = os.pread(file, CHUNK_BYTES, number * CHUNK_BYTES)
+            if chunk.strip(b"\0"):
+                found.update(number.to_bytes(8, "little") + chunk)
+    return found.hexdigest()
 
 
 def data_extents(descriptor: int, size: int) -> Iterator[tuple[int, int]]:

@@ -5,20 +5,17 @@ Snapshots share most of their blocks: only those are copied that the last device
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from pathlib import Path
 
 from ..errors import Damaged
 from ..thinmap import PoolMap, Run, differences
-from . import cold_pool
+from . import cold_pool, holes
 
 CHUNK_BYTES = 1 << 20
 _SECTOR_BYTES = 512
 _PAGE_BYTES = 4096
-_KEEP_SIZE, _PUNCH_HOLE = 1, 2
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Scratch:
@@ -83,12 +80,12 @@ class Scratch:
 
 
 def _punch(file: int, at: int, count: int) -> None:
-    """Make a hole, fallocate(2); zeros where that is not possible."""
-    mode = _PUNCH_HOLE | _KEEP_SIZE
-    if _libc.fallocate64(file, mode, ctypes.c_int64(at), ctypes.c_int64(count)) == 0:
+    """Make a hole; zeros where that is not possible."""
+    try:
+        holes.punch(file, at, count)
         return
-    number = ctypes.get_errno()
-    if number != errno.EOPNOTSUPP:
-        raise OSError(number, os.strerror(number))
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
     for done in range(0, count, CHUNK_BYTES):
         os.pwrite(file, b"\0" * min(CHUNK_BYTES, count - done), at + done)
