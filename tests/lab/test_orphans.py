@@ -132,13 +132,14 @@ def test_killed_before_any_act_it_goes_on(host: Host, whole: Whole) -> None:
             host.guest.run("docker run --rm --net none lab/base:1 true")
         assert runs < 40
     assert "error" not in done, done
-    assert runs > 5
+    assert runs >= 4
     assert host.docker("info", "-f", "{{.Driver}}") == "devicemapper"
     assert remove(host)["orphans"] == []
     assert world.names(host) == whole.content["names"]
     assert migrated.left_behind(host) == []
 
 
+@pytest.mark.parametrize("whole", ["loop"], indirect=True)
 def test_power_is_cut_before_acts(host: Host, whole: Whole) -> None:
     host.start_docker()
     make(host)
@@ -156,6 +157,7 @@ def test_power_is_cut_before_acts(host: Host, whole: Whole) -> None:
     assert world.names(host) == whole.content["names"]
 
 
+@pytest.mark.parametrize("whole", ["direct"], indirect=True)
 def test_an_engine_killed_at_work(host: Host, whole: Whole) -> None:
     """Whatever comes of it is removed; what the engine undoes by itself is not touched."""
     host.start_docker()
@@ -173,6 +175,7 @@ def test_an_engine_killed_at_work(host: Host, whole: Whole) -> None:
     assert world.names(host) == whole.content["names"]
 
 
+@pytest.mark.parametrize("whole", ["direct"], indirect=True)
 def test_refusals(host: Host) -> None:
     host.start_docker()
     make(host)
