@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from tests.lab.salthost import SaltFailed, salt_call, salt_calls
 
 RESCUE, VERIFY, IMPORT = "dockerstorage.rescue", "dockerstorage.verify", "dockerstorage.import"
 ROOT, BUNDLE, REFERENCE = "/var/lib/docker", "/srv/rescued", "/srv/exported"
+PYTHON = "/opt/salt/3008/bin/python"
 POOL_PARTS = [f"/dev/mapper/docker-thinpool_{kind}" for kind in ("tdata", "tmeta")]
 
 
@@ -155,3 +157,22 @@ def test_all_is_rescued_from_direct_lvm_active_or_not_or_as_image_files() -> Non
         third = salt_call(host.guest, RESCUE, ROOT, dest=f"{BUNDLE}-3", pool=files)
         assert third["complete"]
         assert rescued.objects(host.guest, f"{BUNDLE}-3") == lost.exported
+
+
+def test_what_was_written_before_a_loss_of_power_is_rescued() -> None:
+    host = prepared.open_host("loop", "rescue-cut")
+    with host.guest:
+        program = f"PYTHONPATH=/src/_utils:/src {PYTHON} /src/tests/lab/rescuer.py {ROOT} {BUNDLE}"
+        host.docker("exec", "kept-web", "sh", "-c", "echo on disk > /written; sync")
+        in_use = json.loads(host.guest.run(program).stdout)["error"]
+        assert "is in use" in in_use
+        host.guest.cut_power()
+        host.guest.boot()
+        before = migrated.old_store(host)
+        done = json.loads(host.guest.run(program, timeout=60).stdout)
+        assert migrated.old_store(host) == before
+        assert (done["complete"], done["damaged"]) == (True, [])
+        # The log of its file system had to be replayed: nothing had been written in its place yet.
+        (one,) = [one["id"] for one in done["containers"] if one["name"] == "kept-web"]
+        unpack = f"zstd -dc {BUNDLE}/containers/{one}.tar.zst | tar -xO written"
+        assert host.guest.run(unpack).stdout == "on disk\n"
