@@ -88,11 +88,20 @@ def check(found: Found, stop_docker: bool) -> None:
 def carry_out(connect: Connect, found: Found, job: Job) -> dict[str, Any]:
     """Remove what is still an orphan when the engine is stopped; the result as plain values."""
     if not found.going:
-        return _result(found, found.orphans)
+        return {**_result(found, found.orphans), **_started(connect, found)}
     record = _record(job.started_at, found)
     with engine_stop.stopped(connect, found.site.root, found.site.driver) as stop:
         done = _removed(found, record, job)
     return {**done, "stopped_seconds": stop.seconds, "not_running": list(stop.not_running)}
+
+
+def _started(connect: Connect, found: Found) -> dict[str, Any]:
+    """Start an engine that a run stopped which was killed when nothing but this was left to do."""
+    if found.running or not engine_stop.NOTE.exists():
+        return {}
+    with engine_stop.stopped(connect, found.site.root, found.site.driver) as stop:
+        orphan_removal.clear_aside(found.site.root)
+    return {"stopped_seconds": stop.seconds, "not_running": list(stop.not_running)}
 
 
 def _record(now: float, found: Found) -> Record:

@@ -85,7 +85,7 @@ def _remove_record(root: str, name: str) -> None:
 
 
 def delete_device(pool: str, number: int) -> None:
-    """Delete a thin device, an active one first as a device; raises CommandFailed, Incoherent."""
+    """Delete a thin device, which must not be active; raises CommandFailed, Incoherent."""
     try:
         dmsetup.message(pool, 0, f"delete {number}")
     except CommandFailed as error:

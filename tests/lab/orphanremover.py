@@ -1,7 +1,8 @@
 """Runs in a guest: a removal of orphans in a process of its own, which can end before an act.
 
-orphanremover.py [act=N] [how=stop]: dies by SIGKILL before the Nth thing that it changes, or stops
-there. Prints the result, or the error, as JSON.
+orphanremover.py [act=N] [at=NAME] [how=stop]: dies by SIGKILL before the Nth thing that it changes,
+or stops there; with a name only calls of that function are counted. Prints the result,
+or the error, as JSON.
 """
 
 import json
@@ -26,8 +27,8 @@ def counted(place: Any, name: str) -> None:
 
     def call(*words: Any, **others: Any) -> Any:
         global count
-        count += 1
-        if count == int(deadly.get("act", 0)):
+        count += name == deadly.get("at", name)
+        if count == int(deadly.get("act", 0)) and name == deadly.get("at", name):
             os.kill(os.getpid(), signal.SIGSTOP if "how" in deadly else signal.SIGKILL)
         return function(*words, **others)
 

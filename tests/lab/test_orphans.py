@@ -194,3 +194,16 @@ def test_refusals(host: Host) -> None:
     host.guest.run(f"cat /run/t > {transaction}")
     assert salt_call(host.guest, ORPHANS)["orphans"]
     assert "error" not in remove(host)
+
+
+@pytest.mark.parametrize("whole", ["direct"], indirect=True)
+def test_killed_before_the_start_a_repeat_starts_the_engine(host: Host, whole: Whole) -> None:
+    host.start_docker()
+    make(host)
+    host.start_docker()  # or there is nothing that must be started again
+    assert remove(host, "act=1", "at=start") == migrated.KILLED
+    assert not migrated.is_up(host)
+    done = remove(host)
+    assert (done["orphans"], done["not_running"]) == ([], [])
+    assert migrated.is_up(host)
+    assert world.names(host) == whole.content["names"]
