@@ -51,17 +51,17 @@ def stopped(connect: Connect, root: str, driver: str) -> Iterator[Stop]:
     Raises Refused, with nothing changed, for what a stop would break. If a process is killed within
     it, the next one that comes here starts what it had stopped.
     """
-    cut = _read_note()
-    found = Stop(was_running=services.daemon() is not None or cut is not None)
-    began = time.monotonic()
-    wanted: list[dict[str, Any]] = cut or []
-    if services.daemon() is not None:
-        wanted = engine_restart.running(connect(), root, driver)
-    if found.was_running:
-        NOTE.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(NOTE, json.dumps(wanted).encode(), 0o600)
+    found, began = Stop(was_running=False), time.monotonic()
+    wanted: list[dict[str, Any]] = []
     try:
+        # Held first: the note may be that of another process, whose engine is not ours to start.
         with services.held_off():
+            cut, is_up = _read_note(), services.daemon() is not None
+            wanted = engine_restart.running(connect(), root, driver) if is_up else cut or []
+            found.was_running = is_up or cut is not None
+            if found.was_running:
+                NOTE.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                write_file(NOTE, json.dumps(wanted).encode(), 0o600)
             engine_restart.end_wholly(root, (driver,))
             yield found
     finally:
