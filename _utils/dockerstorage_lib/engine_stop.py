@@ -55,12 +55,14 @@ def stopped(connect: Connect, root: str, driver: str) -> Iterator[Stop]:
     began = time.monotonic()
     wanted: dict[str, dict[str, Any]] = {}
     try:
+        # Held first: the note may be that of another process, whose engine is not ours to start.
         with services.held_off():
             cut = _read_note()
             running = services.daemon() is not None
             now = engine_restart.running(connect(), root, driver) if running else []
             wanted = {one["id"]: one for one in (*(cut or ()), *now)}
             if running or cut is not None:
+                NOTE.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_file(NOTE, json.dumps(list(wanted.values())).encode(), 0o600)
                 found.was_running = True
             engine_restart.end_wholly(root, (driver,))

@@ -46,7 +46,10 @@ BAD_DRIVER = [
     ("options", ["overlay2.size"]), ("options", ["dm.fs=xfs"]), ("test", "yes"),
 ]  # fmt: skip
 
+BAD_RECLAIM = [("stop_docker", "yes please"), ("trim", 1), ("test", None)]
+
 BAD_CALLS = [
+    *(("reclaim", {name: value}, name) for name, value in BAD_RECLAIM),
     *(("set_driver", {"driver": "overlay2", name: value}, name) for name, value in BAD_DRIVER),
     *(("recover", {name: value}, name) for name, value in BAD_RECOVERY),
     *(("orphans", {name: 1}, name) for name in ("remove", "stop_docker", "test")),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dockerstorage_lib import byteranges, reclaim_plan
-from dockerstorage_lib.adapters import holes
+from dockerstorage_lib.adapters import cold_pool, holes, trims
 from dockerstorage_lib.errors import Incoherent, Refused
 from dockerstorage_lib.reclaim_plan import pieces, plan_reclaim
 from dockerstorage_lib.thinmap import PoolMap, ThinDevice
@@ -124,3 +124,24 @@ def test_somebody_who_wants_the_file_is_noticed(data):
             os.open(data, os.O_RDONLY | os.O_NONBLOCK)
         with pytest.raises(Incoherent, match="somebody who opens it"):
             lease.check()
+
+
+def test_a_copy_of_metadata_has_its_digest_and_another_content_has_not(tmp_path):
+    original, copy = tmp_path / "metadata", tmp_path / "copy"
+    with original.open("wb") as file:
+        os.pwrite(file.fileno(), b"begin", 0)
+        os.pwrite(file.fileno(), bytes(4096), 2 << 20)  # zeros that are on disk: a hole in the copy
+        os.pwrite(file.fileno(), b"end", 5 << 20)
+        file.truncate(8 << 20)
+    assert cold_pool.copy_metadata(original, copy) == 0
+    assert cold_pool.digest(copy) == cold_pool.digest(original)
+    with copy.open("r+b") as file:
+        os.pwrite(file.fileno(), b"x", 3 << 20)
+    assert cold_pool.digest(copy) != cold_pool.digest(original)
+
+
+def test_a_root_on_another_device_is_not_trimmed():
+    with pytest.raises(Refused, match="its root is on"):
+        trims.trim_root(os.getpid(), "docker-8:1-2-abc")
+    with pytest.raises(Refused, match="no root any more"):
+        trims.trim_root(2**22 + 1, "docker-8:1-2-abc")
