@@ -58,13 +58,9 @@ def _trim(place: Place, id_: str, name: str, pid: int) -> Trimmed:
     hashes = store.container_hashes(place.root, id_)
     if not hashes:
         return Trimmed(name, None, None, "the store does not name its device")
-    before = _free_bytes(place)
+    before = place.allocated_bytes()
     try:
         free = trim_root(pid, f"{place.pool.removesuffix('pool')}{hashes[0]}")
     except Refused as error:
         return Trimmed(name, None, None, str(error))
-    return Trimmed(name, free, max(_free_bytes(place) - before, 0))
-
-
-def _free_bytes(place: Place) -> int:
-    return -place.allocated_bytes()
+    return Trimmed(name, free, max(before - place.allocated_bytes(), 0))

@@ -239,7 +239,8 @@ def carry_out(
             result = export_job.carry_out(found.plan, engine, dest, options, job, clock, cold)
     apart.containers({one["id"] for one in result["not_taken"] if one["kind"] == "container"})
     lost = {one["id"] for one in result["not_taken"]}
-    result = {**listed(found), **result, **_without(listed(found), lost)}
+    there = listed(found)
+    result = {**there, **result, **_without(there, lost)}
     result["damaged"] = [asdict(one) for one in (*found.damaged, *apart.found, *notes)]
     result["apart"] = str(apart.folder) if apart.folder.exists() else None
     return {**result, "summary": summary.rescue_lines(result)}

@@ -136,10 +136,9 @@ def is_settled(site: Site, container_id: str) -> bool:
 @contextmanager
 def layer_pair(site: Site, before: str, now: str) -> Iterator[tuple[Path, Path]]:
     """The files of two layers that nobody writes to, to compare them; devicemapper only."""
-    rules = SETTLED
     with (
-        _thin(site, before, rules, POINT.with_name("before")) as old,
-        _thin(site, now, rules) as new,
+        _thin(site, before, SETTLED, POINT.with_name("before")) as old,
+        _thin(site, now, SETTLED) as new,
     ):
         yield old / "rootfs", new / "rootfs"
 
