@@ -32,7 +32,7 @@ help: ## this list
 	@echo "  PYTHON=... makes the environments with another Python than $(PYTHON)"
 
 .PHONY: check
-check: lint types unit ## format, lint, types, unit tests: less than a minute
+check: lint types unit docs ## format, lint, types, unit tests, handbook: about a minute
 
 .PHONY: lint
 lint: packages
@@ -48,7 +48,17 @@ types: packages
 .PHONY: unit
 unit: packages
 	@venv=$(call in,3008)
-	$(call pytest,300,unit,tests/unit)
+	$(call pytest,300,unit,tests/unit -n 2 --dist worksteal)
+
+.PHONY: docs
+docs: packages ## the handbook, in build/site; its links are checked
+	@venv=$(call in,3008)
+	$(call limit,300) "$$venv/bin/sphinx-build" -q -W --keep-going -d build/doctrees docs build/site
+
+.PHONY: browser
+browser: packages ## the fleet's page in headless Chromium
+	@venv=$(call in,3008)
+	$(call pytest,300,browser,tests/browser)
 
 .PHONY: test
 test: packages ## everything: check, functional on Salt 3006 and 3008, lab

@@ -6,7 +6,7 @@ Packages are listed by hand: the loader directories are no Python packages of th
 
 from setuptools import setup
 
-KINDS = ("modules", "states", "beacons")
+KINDS = ("modules", "states", "beacons", "runners")
 
 setup(
     packages=[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-KINDS = ("modules", "states", "beacons")
+KINDS = ("modules", "states", "beacons", "runners")
 
 
 def dirs() -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-KINDS = {"modules": "_modules", "states": "_states", "beacons": "_beacons"}
+KINDS = {kind: f"_{kind}" for kind in ("modules", "states", "beacons", "runners")}
 LIBRARY = "_utils/dockerstorage_lib"
 
 

@@ -1,0 +1,10 @@
+"""
+The fleet as the master sees it
+===============================
+"""
+
+__virtualname__ = "dockerstorage"
+
+
+def __virtual__():
+    return __virtualname__
