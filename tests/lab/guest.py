@@ -79,8 +79,9 @@ class Guest:
         parameters.append(f"systemd.hostname={self.name}")
         drives, port = self._disks.drives(), channel.port.fileno()
         cpu = uml.choose_cpu(self.directory) if self._cpu is None else self._cpu
+        images = self.images
         self._machine = uml.Machine(
-            self.directory, drives, parameters, port, self.memory, cpu, self.images.xstate
+            self.directory, drives, parameters, port, self.memory, cpu, images.kernel, images.xstate
         )
         channel.connect()
         try:
