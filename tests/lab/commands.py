@@ -11,7 +11,7 @@ from tests.lab.channel import Channel
 from tests.lab.errors import CommandFailed, CommandTimeout, GuestGone
 
 GRACE_SECONDS = 10.0  # beyond a command's timeout, for the agent's answer
-#: Timeouts are written for a quiet machine and are there for what hangs: a busy one may take longer.
+#: Timeouts are written for a quiet machine, against what hangs: a busy one takes longer.
 PATIENCE = 2.5
 Command = str | Sequence[str]  # text for bash, or words as they are
 Input = str | bytes | None

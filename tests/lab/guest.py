@@ -23,7 +23,7 @@ from tests.lab.commands import Background, Commands, Result
 from tests.lab.disks import Disks
 from tests.lab.errors import BootFailed, GuestGone, LabError
 
-BOOT_TIMEOUT = 60.0
+BOOT_TIMEOUT = 120.0
 TAIL_LINES = 40
 _open_guests: weakref.WeakSet[Guest] = weakref.WeakSet()
 
