@@ -5,7 +5,7 @@ The rate is that of ``forecast``; only the time that it looks back is longer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from . import forecast
@@ -59,13 +59,13 @@ def _since_a_break(samples: Iterable[tuple[int, int, int]]) -> Track:
             points, total, fullest = [], size, 0
         points.append((at, used))
         fullest = max(fullest, used)
-    return Track(total, tuple(_spread(points)))
+    return Track(total, tuple(points))
 
 
-def _spread(points: Sequence[tuple[float, int]]) -> list[tuple[float, int]]:
+def _spread(track: Track) -> Track:
     """Some of many points, each so many behind the next; the newest is one of them."""
-    step = -(-len(points) // MOST_POINTS)
-    return [point for n, point in enumerate(reversed(points)) if n % max(step, 1) == 0][::-1]
+    step = -(-len(track.points) // MOST_POINTS)
+    return Track(track.total_blocks, track.points[:: -max(step, 1)][::-1])
 
 
 def _observed_seconds(track: Track) -> int | None:
@@ -80,7 +80,7 @@ def _seconds_to_full(track: Track, now: float) -> int | None:
         return None
     if track.points[-1][1] < track.total_blocks and _observed_seconds(track) is None:
         return None
-    seconds = forecast.seconds_to_full(track)
+    seconds = forecast.seconds_to_full(_spread(track))
     if seconds is None or seconds > FARTHEST_SECONDS:
         return None
     return max(0, round(seconds - (now - track.points[-1][0])))

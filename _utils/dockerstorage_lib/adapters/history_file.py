@@ -37,9 +37,11 @@ def load(file: Path = FILE) -> dict[str, tuple[Row, ...]]:
         descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         return {}
-    with os.fdopen(descriptor, "rb") as opened:
+    try:
         plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        text = opened.read(MOST_BYTES + 1) if plain else b""
+        text = os.read(descriptor, MOST_BYTES + 1) if plain else b""
+    finally:
+        os.close(descriptor)
     found = from_text(text.decode("utf-8", "replace")) if len(text) <= MOST_BYTES else None
     if found is None:
         raise Unparsable("the history of pools", str(file))
