@@ -1,8 +1,9 @@
-"""The history keeps its bound whatever happens, and loses neither the newest nor how full it got."""
+"""The history keeps its bound whatever happens, the newest sample, and how full a pool got."""
 
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -48,7 +49,7 @@ def test_a_single_pool_has_all_that_is_promised():
     times = [one.at for one in rows]
     for youngest, (oldest, span) in zip((0, DAY_SECONDS, 7 * DAY_SECONDS), SPANS, strict=True):
         aged = [at for at in times if youngest < NOW - at <= oldest]
-        gaps = [later - earlier for earlier, later in zip(aged, aged[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(aged)]
         assert max(gaps) <= 2 * span
         assert len(aged) >= (oldest - youngest) // span - 1
     assert len(to_text({"pool-0": rows})) < MOST_BYTES // 2
@@ -137,7 +138,7 @@ def test_a_torn_text_is_no_history(length):
     [
         "", "[]", "null", '"x"', "{}", '{"format":2,"pools":{}}', '{"format":1}',
         '{"format":1,"pools":[]}', '{"format":1,"pools":{"p":7}}', "[" * 100_000,
-        *('{"format":1,"pools":{"p":[%s]}}' % one for one in (
+        *(f'{{"format":1,"pools":{{"p":[{one}]}}}}' for one in (
             "1", "[1,2,3,4]", "[1,2,3,4,5,6]", "[1,2,3,4,null]", "[1,2,3,4,-1]", "[1,2,3,4,0.5]",
             "[1,2,3,4,true]", f"[{10**400},2,3,4,5]", "[NaN,2,3,4,5]",
         )),

@@ -24,7 +24,7 @@ def place(path: object, folders: tuple[Path, ...] = FOLDERS) -> Path:
         told = " nor ".join(str(folder) for folder in folders)
         raise Refused(
             f"neither {told} is there, the node exporter's folders: install it, or name the file "
-            "with path=/…/dockerstorage.prom"
+            "with path=/some/folder/dockerstorage.prom"
         )
     if not isinstance(path, str) or not path.startswith("/") or not path.endswith(".prom"):
         raise BadInput(
