@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from dockerstorage_lib.adapters import textfile
 from dockerstorage_lib.errors import BadInput, Refused
-from dockerstorage_lib.metrics import Metric, metrics, text
+from dockerstorage_lib.metrics import PREFIX, Metric, metrics, text
 
 DATA = Path(__file__).parent / "data"
+HANDBOOK = Path(__file__).parents[2] / "docs" / "history.md"
 NOW = 1_700_000_000.5
 FORECAST = {"seconds_to_data_full": 777_600, "seconds_to_metadata_full": None}
 REPORT = json.loads((DATA / "report.json").read_text()) | {"forecast": FORECAST}
@@ -34,6 +36,12 @@ def lines(report):
 
 def test_every_figure_of_a_host():
     assert text(metrics(REPORT, NOW)) == EXPECTED
+
+
+def test_the_handbook_lists_them_all():
+    told = set(re.findall(r"^\| `(dockerstorage_\w+)`", HANDBOOK.read_text(), re.MULTILINE))
+    full = REPORT | {"forecast": {key: 1 for key in FORECAST}}
+    assert told == {f"{PREFIX}{metric.name}" for metric in metrics(full, NOW)}
 
 
 def test_what_is_not_known_has_no_series():
