@@ -350,6 +350,7 @@ def watch(
     memory
         Name under which this minion keeps what was seen, from one call to the next, until the
         host boots. Without it a call tells of every pool that is not well, and of no forecast.
+        With it a sample in five minutes is kept for ``history``.
     test
         Check the arguments and look at nothing.
 

@@ -40,7 +40,7 @@ def test_every_figure_of_a_host():
 
 def test_the_handbook_lists_them_all():
     told = set(re.findall(r"^\| `(dockerstorage_\w+)`", HANDBOOK.read_text(), re.MULTILINE))
-    full = REPORT | {"forecast": {key: 1 for key in FORECAST}}
+    full = REPORT | {"forecast": dict.fromkeys(FORECAST, 1)}
     assert told == {f"{PREFIX}{metric.name}" for metric in metrics(full, NOW)}
 
 
