@@ -29,35 +29,21 @@ class Metric:
 
 def metrics(report: Mapping[str, Any], now: float) -> list[Metric]:
     """All that a report tells in figures; those without a series are left out."""
-    engine = report["engine"]
-    version, driver = engine["version"] or "", engine["driver"] or ""
     found = [
-        Metric("engine_up", "Whether the Docker engine answers.", [({}, engine["running"])]),
-        Metric(
-            "engine_info",
-            "The engine's version and storage driver; empty if not known.",
-            [({"version": version, "driver": driver}, 1)],
-        ),
+        *_engine(report["engine"]),
         *_objects(report["counts"]),
         *_pool(report["pool"], report["forecast"]),
-        Metric(
-            "warning",
-            "What is wrong, by the code that report gives it.",
-            [({"code": code}, 1) for code in sorted({one["code"] for one in report["warnings"]})],
-        ),
-        Metric(
-            "unseen",
-            "How many things of the host could not be looked at.",
-            [({}, len(report["unseen"]))],
-        ),
-        Metric(
-            "reclaimable_bytes",
-            "What a prune with this host's policy would free.",
-            _known({}, report.get("reclaimable_bytes")),
-        ),
+        *_findings(report),
         Metric("last_run_timestamp_seconds", "When this was looked at.", [({}, now)]),
     ]
     return [one for one in found if one.series]
+
+
+def _engine(engine: Mapping[str, Any]) -> Iterator[Metric]:
+    yield Metric("engine_up", "Whether the Docker engine answers.", [({}, engine["running"])])
+    labels = {"version": engine["version"] or "", "driver": engine["driver"] or ""}
+    meaning = "The engine's version and storage driver; empty if not known."
+    yield Metric("engine_info", meaning, [(labels, 1)])
 
 
 def _objects(counts: Mapping[str, int] | None) -> Iterator[Metric]:
@@ -72,6 +58,16 @@ def _objects(counts: Mapping[str, int] | None) -> Iterator[Metric]:
     )
     for name in ("images", "volumes", "networks"):
         yield Metric(name, f"{name.capitalize()} of the engine.", [({}, counts[name])])
+
+
+def _findings(report: Mapping[str, Any]) -> Iterator[Metric]:
+    codes = sorted({one["code"] for one in report["warnings"]})
+    meaning = "What is wrong, by the code that report gives it."
+    yield Metric("warning", meaning, [({"code": code}, 1) for code in codes])
+    meaning = "How many things of the host could not be looked at."
+    yield Metric("unseen", meaning, [({}, len(report["unseen"]))])
+    meaning = "What a prune with this host's policy would free."
+    yield Metric("reclaimable_bytes", meaning, _known({}, report.get("reclaimable_bytes")))
 
 
 def _pool(pool: Mapping[str, Any] | None, forecast: Mapping[str, Any] | None) -> Iterator[Metric]:
