@@ -64,16 +64,19 @@ def look(connect: Callable[[], Engine], now: float, data_root: str | None = None
         sight.pool = poolview.read_pool(site, unseen)
     except (DockerstorageError, OSError) as error:
         unseen.append(("pool", str(error)))
-    try:
-        sight.trend = None if sight.pool is None else _trend(sight.pool, now)
-    except (DockerstorageError, OSError) as error:
-        unseen.append(("history", str(error)))
+    sight.trend = _trend(sight.pool, now, unseen)
     return sight
 
 
-def _trend(pool: Pool, now: float) -> trend.Trend | None:
+def _trend(pool: Pool | None, now: float, unseen: list[tuple[str, str]]) -> trend.Trend | None:
     """Of what was kept of a pool, and of the pool as it is."""
-    rows = history_file.load().get(pool.name)
+    if pool is None:
+        return None
+    try:
+        rows = history_file.load().get(pool.name)
+    except (DockerstorageError, OSError) as error:
+        unseen.append(("history", str(error)))
+        return None
     if rows is None:
         return None
     if isinstance(pool.status, ThinPoolStatus):
