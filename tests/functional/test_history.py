@@ -16,6 +16,7 @@ import pytest
 from dockerstorage_lib.adapters.history_file import Recorder, load
 from dockerstorage_lib.history import Row
 
+MEMORIES = Path("/run/dockerstorage")
 NOW = 1_700_000_000
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts file systems")
 
@@ -63,8 +64,9 @@ def test_a_wrong_place_for_metrics_is_told_and_nothing_is_written(host, scratch)
     assert not (scratch / "absent").exists()
 
 
-def test_a_host_without_history_says_so(host, no_docker):
-    shown, absent, report, *wrong = host.ask(
+def test_a_host_without_history_says_so(host):
+    look, shown, absent, report, *wrong = host.ask(
+        ("dockerstorage.watch", ["no-such-pool"], {"memory": "no-history"}),
         ("dockerstorage.history", [], {}),
         ("dockerstorage.history", [], {"pool": "no-such-pool", "days": 2}),
         ("dockerstorage.report", [], {"reclaimable": True}),
@@ -73,6 +75,9 @@ def test_a_host_without_history_says_so(host, no_docker):
         ("dockerstorage.history", [], {"pool": 5}),
         ("dockerstorage.report", [], {"reclaimable": "yes"}),
     )
+    for file in MEMORIES.glob("watch-*-no-history.json"):
+        file.unlink()
+    assert [one["state"] for one in look["return"]] == ["gone"]
     assert set(shown["return"]) == {"pools", "unseen"}
     assert absent["return"]["pools"] == {}
     assert "no-such-pool" in {one["what"] for one in absent["return"]["unseen"]}
