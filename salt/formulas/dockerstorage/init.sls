@@ -1,0 +1,11 @@
+include:
+  - .dependencies
+  - .thinpool
+  - .driver
+  - .protection
+  - .beacon
+  - .remediation
+  - .prune
+  - .export
+  - .metrics
+  - .reactor
