@@ -2,9 +2,9 @@
 The formula's view of its pillar
 ================================
 
-What ``salt/formulas/dockerstorage`` asks while it is rendered (``settings``, ``reactors_elsewhere``),
-and the check of a pillar by hand (``check``). Needs nothing but Salt, so that the formula can
-install what the module ``dockerstorage`` needs.
+What ``salt/formulas/dockerstorage`` asks while it is rendered (``settings``,
+``reactors_elsewhere``), and the check of a pillar by hand (``check``). Needs nothing but Salt, so
+that the formula can install what the module ``dockerstorage`` needs.
 """
 
 from pathlib import Path
@@ -104,7 +104,7 @@ def reactors_elsewhere(file):
     .. code-block:: bash
 
         salt 'master' dockerstorage_formula.reactors_elsewhere /etc/salt/master.d/dockerstorage.conf
-    """  # noqa: E501
+    """
     own = Path(file)
     found = {}
     for path in (own.parent.parent / "master", *sorted(own.parent.glob("*.conf"))):

@@ -3,8 +3,9 @@ What the formula has a minion do by itself
 ==========================================
 
 Jobs of the minion's schedule (``scheduled``, ``unscheduled``) and the beacon (``watched``,
-``unwatched``). Salt has states for both, but in test mode Salt 3006 says of a job to come, and every
-release of a beacon to come, that all is as it should be; nor does a new beacon count as a change.
+``unwatched``). Salt has states for both, but in test mode Salt 3006 says of a job to come, and
+every release of a beacon to come, that all is as it should be; nor does a new beacon count as a
+change.
 
 A running minion keeps both; without one on the host nothing can be changed.
 """

@@ -36,9 +36,10 @@ def merge(*layers: Any) -> Any:
         if not isinstance(layer, Mapping):
             return layer
         for key, value in layer.items():
-            old = found.get(key)
-            both = isinstance(old, dict) and isinstance(value, Mapping)
-            found[key] = {**old, **value} if both else value
+            below = found.get(key)
+            if isinstance(below, Mapping) and isinstance(value, Mapping):
+                value = {**below, **value}
+            found[key] = value
     return found
 
 
