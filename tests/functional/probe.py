@@ -28,7 +28,7 @@ def main():
     answers = []
     for name, args, kwargs in json.load(sys.stdin):
         try:
-            found = own[name](*args) if name in own else caller.cmd(name, *args, **kwargs)
+            found = own[name](*args, **kwargs) if name in own else caller.cmd(name, *args, **kwargs)
             answers.append({"return": found})
         except Exception as error:
             answers.append({"error": type(error).__name__, "text": str(error)})

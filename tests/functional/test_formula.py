@@ -40,11 +40,13 @@ def cold_and_synced(make_host, tree):
 
 
 @pytest.fixture(scope="module")
-def rendered(cold_and_synced):
+def rendered(cold_and_synced, tmp_path_factory):
     """What each mount is rendered to: by pillar, and with the grains of Red Hat; of one process."""
     _, host = cold_and_synced
     show = "state.show_low_sls"
-    red_hat = {"grains": {"os_family": "RedHat"}}
+    # Salt reads configured grains from the file, and they win over what it finds itself.
+    red_hat = tmp_path_factory.mktemp("red-hat") / "minion"
+    red_hat.write_text("grains: {os_family: RedHat}")
     alone = {"dockerstorage": {"prune": {"enabled": True}}}
     own = {"dockerstorage": {"dependencies": {"os_packages": ["lvm2"], "find_links": "/wheels"}}}
     pillars = {"empty": {}, "full": example(), "wrong": WRONG, "alone": alone, "own": own}
@@ -54,11 +56,12 @@ def rendered(cold_and_synced):
         for name, pillar in pillars.items()
     }
     asked["sls", "alone"] = (show, ["dockerstorage.prune"], {"pillar": alone})
-    asked["RedHat", "full"] = (
-        "probe.configured",
-        [red_hat, show, MOUNTS[1]],
-        {"pillar": example()},
-    )
+    for name in ("empty", "full"):
+        asked["RedHat", name] = (
+            "probe.configured",
+            [{"conf_file": str(red_hat)}, show, MOUNTS[1]],
+            {"pillar": pillars[name]},
+        )
     return dict(zip(asked, (one["return"] for one in host.ask(*asked.values())), strict=True))
 
 
@@ -116,10 +119,13 @@ def test_with_wheels_at_hand_no_index_is_asked(rendered):
     assert states["os-packages"]["pkgs"] == ["lvm2"]
 
 
-def test_red_hat_has_other_packages_and_nothing_else(rendered):
-    states, debian = by_id(rendered["RedHat", "full"]), by_id(rendered[MOUNTS[1], "full"])
-    # The example names the packages: they win over the family's.
-    assert states == debian
+def test_red_hat_has_packages_of_other_names(rendered):
+    for name in ("empty", "full"):
+        assert set(by_id(rendered["RedHat", name])) == set(by_id(rendered[MOUNTS[1], name]))
+    packages = by_id(rendered["RedHat", "empty"])["os-packages"]["pkgs"]
+    assert "device-mapper-persistent-data" in packages
+    # The example names packages: the pillar's are the ones that count.
+    assert "dmsetup" in by_id(rendered["RedHat", "full"])["os-packages"]["pkgs"]
 
 
 def test_one_concern_can_be_applied_alone(rendered):
@@ -157,7 +163,7 @@ def runs(salt_factories, no_docker, tree, scratch):
             "enabled": True, "dest": str(backup / "all"), "schedule": {"cron": "30 1 * * 0"},
         },
         "beacon": {"levels": {"warning": 60}},
-        "remediation": {"enabled": True, "pool": "absent", "schedule": {"seconds": 2}},
+        "remediation": {"enabled": True, "pool": "absent", "schedule": {"seconds": 5}},
         "metrics": {"enabled": True, "path": str(place / "metrics.prom")},
         "reactor": {"enabled": True, "file": str(master / "dockerstorage.conf")},
     }  # fmt: skip
@@ -181,7 +187,9 @@ def runs(salt_factories, no_docker, tree, scratch):
         words = [f"{key}={value}" for key, value in options.items()]
         states = call.run("--local", "--log-level=critical", "state.highstate", *words).data
         assert isinstance(states, dict), states
-        return by_id(list(states.values()))
+        # A state whose module is not there has no id in its result.
+        ids = (tag.split("_|-")[1].removeprefix("dockerstorage-") for tag in states)
+        return dict(zip(ids, states.values(), strict=True))
 
     log = Path(minion.config["log_file"])
     with minion.started():
