@@ -49,12 +49,13 @@ def rendered(cold_and_synced, tmp_path_factory):
     red_hat.write_text("grains: {os_family: RedHat}")
     alone = {"dockerstorage": {"prune": {"enabled": True}}}
     own = {"dockerstorage": {"dependencies": {"os_packages": ["lvm2"], "find_links": "/wheels"}}}
-    pillars = {"empty": {}, "full": example(), "wrong": WRONG, "alone": alone, "own": own}
+    pillars = {"empty": {}, "full": example(), "wrong": WRONG}
     asked = {
         (mount, name): (show, [mount], {"pillar": pillar})
         for mount in MOUNTS
         for name, pillar in pillars.items()
     }
+    asked["dependencies", "own"] = (show, [MOUNTS[1]], {"pillar": own})
     asked["sls", "alone"] = (show, ["dockerstorage.prune"], {"pillar": alone})
     for name in ("empty", "full"):
         asked["RedHat", name] = (
@@ -114,7 +115,7 @@ def test_every_key_of_the_example_goes_where_it_belongs(rendered, mount):
 
 
 def test_with_wheels_at_hand_no_index_is_asked(rendered):
-    states = by_id(rendered[MOUNTS[1], "own"])
+    states = by_id(rendered["dependencies", "own"])
     assert states["python-packages"]["no_index"] is True
     assert states["os-packages"]["pkgs"] == ["lvm2"]
 
@@ -221,9 +222,8 @@ def test_test_mode_lists_all_that_would_change(runs):
 
 def test_the_first_highstate_installs_and_goes_on_with_what_it_installed(runs, no_docker):
     states = runs["first"]
-    assert {*states["python-packages"]["changes"]} >= {
-        key for key in states["python-packages"]["changes"] if key.partition("==")[0] in PACKAGES
-    }
+    installed = states["python-packages"]["changes"]
+    assert {one.partition("==")[0] for one in installed} == set(PACKAGES)
     done = outcome(states)
     for name in (*JOBS, "beacon", "reactor", "python-packages"):
         assert done[name] == (True, True), states[name]
