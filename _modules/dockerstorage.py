@@ -41,6 +41,7 @@ try:
         driverlook,
         errors,
         export_job,
+        export_options,
         export_plan,
         gather,
         history_view,
@@ -65,7 +66,6 @@ try:
         watcher,
     )
     from dockerstorage_lib import devices as devices_
-    from dockerstorage_lib import export as export_
     from dockerstorage_lib import extend as extend_
     from dockerstorage_lib import jobs as jobs_
     from dockerstorage_lib import metrics as metrics_
@@ -906,7 +906,7 @@ def export(
     """
     _no_unknown(kwargs)
     with _salt_errors():
-        options = export_.read_options(consistent, logs, level)
+        options = export_options.read_options(consistent, logs, level)
         wanted = selection.read_wanted(
             labels, containers=containers, images=images, volumes=volumes, networks=networks
         )
@@ -981,7 +981,7 @@ def rescue(
     _no_unknown(kwargs)
     with _salt_errors():
         policy.read_flag("test", test)
-        options = export_.read_options(False, logs, level)
+        options = export_options.read_options(False, logs, level)
         wanted = selection.read_wanted(
             labels, containers=containers, images=images, volumes=volumes, networks=networks
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from .devmapper import FailedTarget, ThinPoolStatus
 from .errors import DockerstorageError
 from .watch import Sample
 from .watch_memory import Remembered
+from .watch_settings import Wanted
 
 #: Pools are looked for this often once one is known, and at each look until then.
 SEARCH_SECONDS = 300.0
@@ -23,18 +23,6 @@ LVM_SECONDS = 5.0
 # A file that cannot be written (a full or read-only /run) must not make every look the first.
 _kept: dict[Path, Remembered] = {}
 _recorder = history_file.Recorder()
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What to watch, and how."""
-
-    settings: watch.Settings
-    timeout_seconds: float
-    #: None: all thin pools of the host.
-    pools: tuple[str, ...] | None = None
-    #: Where the memory lies; None: there is none, each look is the first.
-    memory: Path | None = None
 
 
 def look(wanted: Wanted, now: float) -> list[dict[str, Any]]:
