@@ -20,7 +20,8 @@ from typing import Any
 import psutil
 import salt.client
 import salt.config
-from salt.crypt import gen_keys
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.functional import installs
 from tests.functional.storm.simhost import Host
@@ -153,13 +154,26 @@ def arena(minions: int, reactor: Sequence[Mapping[str, Any]], **settings: Any) -
 def _make_keys(names: Sequence[str], folder: Path, accepted: Path) -> None:
     """Minions' folders of keys, and the master's copies of the public ones."""
     accepted.mkdir(parents=True)
-    pairs = [gen_keys(2048) for _ in range(min(KEY_PAIRS, len(names)))]
+    pairs = [_key_pair() for _ in range(min(KEY_PAIRS, len(names)))]
     for number, name in enumerate(names):
         private, public = pairs[number % len(pairs)]
         (folder / name).mkdir(parents=True)
-        (folder / name / "minion.pem").write_text(private)
-        (folder / name / "minion.pub").write_text(public)
-        (accepted / name).write_text(public)
+        (folder / name / "minion.pem").write_bytes(private)
+        (folder / name / "minion.pub").write_bytes(public)
+        (accepted / name).write_bytes(public)
+
+
+def _key_pair() -> tuple[bytes, bytes]:
+    key = rsa.generate_private_key(65537, 2048)
+    private = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
+    )
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return private, public
 
 
 def _make_hosts(names: Sequence[str], folder: Path) -> dict[str, Host]:
