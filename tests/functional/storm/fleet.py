@@ -46,7 +46,8 @@ AUTHENTICATING = 50
 HOST_PROCESSES = 8
 #: A master that is slow is waited for; one that loses a request is not asked again.
 PATIENCE_SECONDS = 900
-FORGERIES = ("unsigned", "changed", "renamed", "foreign", "old", "odd pool")
+#: Events of a forger.
+FORGERIES = 6
 
 _beacon: Any = simjob.load(installs.ROOT / "_beacons/dockerstorage.py")
 
@@ -100,7 +101,10 @@ class Minion:
         return f"salt/beacon/{self.id}/{beacon}/{data.pop('tag')}", data
 
     def forged(self, beacon: str, victim: Minion) -> Iterator[tuple[str, dict[str, Any]]]:
-        """One event of each kind that must be believed by nobody; victim has another key."""
+        """Events that nobody may believe: FORGERIES of them; victim has another key.
+
+        Unsigned, changed, in the victim's name, so and signed, old, and with an odd pool.
+        """
         tag, good = self.event(beacon, "emergency")
         _, odd = self.event(beacon, "emergency", pool="$(reboot)")
         theirs = f"salt/beacon/{victim.id}/{beacon}/emergency"
@@ -147,33 +151,30 @@ class Fleet:
 
         await gen.multi([one(minion) for minion in self._minions.values()])
 
-    async def fire(self, beacon: str, states: list[str], forgers: int, minions: int) -> None:
-        """Everybody's events at once; the first ones' forgeries among them.
+    async def fire(
+        self, beacon: str, volleys: list[list[str]], forgers: int = 0, minions: int | None = None
+    ) -> None:
+        """The events of all minions, or of the first ones, at once; the forgers' among them.
 
-        Each event is a request of its own. Ends when the master has taken all.
+        volleys: states that a minion tells of; the minions take turns at them. A state twice is
+        the same event twice. Each event is a request of its own. Ends when the master has all.
         """
         firing = list(self._minions.values())[:minions]
-        events = []
+        sent = []
         for number, minion in enumerate(firing):
+            states = volleys[number % len(volleys)]
             signed = {state: minion.event(beacon, state) for state in set(states)}
-            own = [signed[state] for state in states]
+            events = [signed[state] for state in states]
             if number < forgers:
-                victim = firing[(number + 1) % len(firing)]
-                own += minion.forged(beacon, victim)
-            events.append(own)
-        self.times["fired"] = time.time()
-
-        async def one(minion: Minion, event: tuple[str, dict[str, Any]]) -> None:
-            await minion.fire([event])
-            self.counts["taken"] += 1
-
-        sent = [
-            one(minion, event)
-            for minion, own in zip(firing, events, strict=True)
-            for event in own
-        ]
+                events += minion.forged(beacon, victim=firing[(number + 1) % len(firing)])
+            sent += [self._fire(minion, event) for event in events]
         self.counts["fired"] += len(sent)
+        self.times["fired"] = time.time()
         await gen.multi(sent)
+
+    async def _fire(self, minion: Minion, event: tuple[str, dict[str, Any]]) -> None:
+        await minion.fire([event])
+        self.counts["taken"] += 1
 
     def _published(self, payload: dict[str, Any]) -> Any:
         """Every publication of the master comes here."""
