@@ -1,4 +1,4 @@
-"""A real master with accepted keys, and the process of the simulated minions: what a storm needs."""
+"""What a storm needs: a real master that has accepted many keys, and the minions that own them."""
 
 from __future__ import annotations
 
@@ -17,63 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
-import salt.client
-import salt.config
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.functional import installs
+from tests.functional.storm import realmaster
+from tests.functional.storm.realmaster import Master, Use
 from tests.functional.storm.simhost import Host
 
 #: A tenth of a second each. Neighbours have different ones.
 KEY_PAIRS = 20
-START_SECONDS = 180
 #: A machine may be slow. One on which nothing moves for so long has failed.
 STALLED_SECONDS = 120
-
-
-@dataclass(frozen=True)
-class Use:
-    """What the master's processes use at a moment, all together."""
-
-    cpu_seconds: float
-    memory_bytes: int
-    descriptors: int
-    processes: int
-
-
-class Master:
-    """A running master."""
-
-    def __init__(self, config: Path, process: subprocess.Popen[bytes]) -> None:
-        self.opts = salt.config.master_config(str(config))
-        self._process = psutil.Process(process.pid)
-
-    def use(self) -> Use:
-        """What all its processes use, those that ended included in the CPU's time."""
-        cpu, memory, descriptors, seen = 0.0, 0, 0, 0
-        for one in (self._process, *self._process.children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                times = one.cpu_times()
-                cpu += times.user + times.system
-                # Shared pages count once, in parts.
-                memory += one.memory_full_info().pss
-                descriptors += one.num_fds()
-                seen += 1
-        return Use(cpu, memory, descriptors, seen)
-
-    def log(self) -> list[str]:
-        """The lines of its log so far."""
-        return Path(self.opts["log_file"]).read_text().splitlines()
-
-    def ping(self, minion: str) -> float:
-        """Seconds until a minion's answer to ``test.ping`` is back."""
-        started = time.monotonic()
-        with salt.client.LocalClient(mopts=dict(self.opts)) as client:
-            found = client.cmd([minion], "test.ping", tgt_type="list", timeout=STALLED_SECONDS)
-        assert found == {minion: True}, found
-        return time.monotonic() - started
+SECONDS_BETWEEN_PINGS = 3
 
 
 class Fleet:
@@ -106,12 +62,39 @@ class Fleet:
             if stalled or self._process.poll() is not None:
                 raise AssertionError(f"{what}: nothing moves any more: {self.counts}")
 
+    def leave(self) -> None:
+        """End it, with all its connections."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            self._process.stdin.close()
+            self._process.wait(timeout=20)
+        realmaster.end(self._process)
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             told = json.loads(line)
             self.counts, self.times = told["counts"], told["times"]
-            self._done += told.get("done", False)
+            self._done += told["done"]
+
+
+@dataclass(frozen=True)
+class Storm:
+    """What was seen of a storm."""
+
+    #: From the first event until the last job was answered.
+    seconds: float
+    #: Jobs that were answered.
+    jobs: int
+    before: Use
+    after: Use
+    #: Seconds that ``test.ping`` took meanwhile, again and again.
+    pings: tuple[float, ...]
+
+    @property
+    def cpu_seconds(self) -> float:
+        """What the master needed for it."""
+        return self.after.cpu_seconds - self.before.cpu_seconds
 
 
 @dataclass(frozen=True)
@@ -121,33 +104,65 @@ class Arena:
     master: Master
     fleet: Fleet
 
+    def storm(self, jobs: int, function: str = "dockerstorage.remediate", **fire: Any) -> Storm:
+        """Have the minions fire, and wait until so many jobs of a function are answered.
+
+        fire: arguments of the fleet's command of that name.
+        """
+        answered = self.fleet.counts.get(function, 0)
+        before = self.master.use()
+        with self._pinging() as pings:
+            self.fleet.do("fire", **fire)
+            self.fleet.wait(
+                lambda: self.fleet.counts.get(function, 0) >= answered + jobs, "jobs answered"
+            )
+            after = self.master.use()
+        times = self.fleet.times
+        return Storm(times["answered"] - times["fired"], jobs, before, after, tuple(pings))
+
+    @contextlib.contextmanager
+    def _pinging(self) -> Iterator[list[float]]:
+        pings: list[float] = []
+        over = threading.Event()
+
+        def ping() -> None:
+            while not over.wait(SECONDS_BETWEEN_PINGS):
+                pings.append(self.master.ping(next(iter(self.fleet.hosts))))
+
+        thread = threading.Thread(target=ping)
+        thread.start()
+        try:
+            yield pings
+        finally:
+            over.set()
+            thread.join()
+
 
 @contextlib.contextmanager
 def arena(minions: int, reactor: Sequence[Mapping[str, Any]], **settings: Any) -> Iterator[Arena]:
     """Start a master that has accepted so many minions, and them; none is connected yet."""
     folder = Path(tempfile.mkdtemp(prefix="storm-"))  # short: sockets lie below it
-    # As /run is: a minion's records are on no disk.
-    runs = Path(tempfile.mkdtemp(prefix="storm-", dir="/dev/shm"))
+    # As /run is: what a host notes of a remedy is on no disk.
+    hosts_folder = Path(tempfile.mkdtemp(prefix="storm-", dir="/dev/shm"))
     try:
-        pki = folder / "pki"
         names = [f"m{number:04}" for number in range(minions)]
-        _make_keys(names, folder / "minions", pki / "minions")
-        hosts = _make_hosts(names, runs)
+        _make_keys(names, folder / "minions", folder / "pki/minions")
+        hosts = _make_hosts(names, hosts_folder)
         ports = _free_ports(2)
         config = folder / "master"
         own = {
-            "root_dir": str(folder), "pki_dir": str(pki), "interface": "127.0.0.1",
+            "root_dir": str(folder), "pki_dir": str(folder / "pki"), "interface": "127.0.0.1",
             "publish_port": ports[0], "ret_port": ports[1], "log_level_logfile": "warning",
             "log_file": str(folder / "log"), "reactor": list(reactor), **settings,
         }  # fmt: skip
         config.write_text(json.dumps(own))
-        with _master(config) as master:
+        with realmaster.running(config) as master:
             plan = folder / "plan.json"
-            plan.write_text(json.dumps(_plan(names, folder, runs, ports)))
+            plan.write_text(json.dumps(_plan(names, folder, hosts_folder, ports)))
             with _fleet(plan, hosts) as fleet:
                 yield Arena(master, fleet)
     finally:
-        for one in (folder, runs):
+        for one in (folder, hosts_folder):
             shutil.rmtree(one, ignore_errors=True)
 
 
@@ -185,7 +200,9 @@ def _make_hosts(names: Sequence[str], folder: Path) -> dict[str, Host]:
     return hosts
 
 
-def _plan(names: Sequence[str], folder: Path, runs: Path, ports: Sequence[int]) -> dict[str, Any]:
+def _plan(
+    names: Sequence[str], folder: Path, hosts_folder: Path, ports: Sequence[int]
+) -> dict[str, Any]:
     """What the process of the minions must know."""
     keys = folder / "minions"
     for name in names:  # as if they had met before
@@ -197,38 +214,10 @@ def _plan(names: Sequence[str], folder: Path, runs: Path, ports: Sequence[int]) 
             "master_uri": f"tcp://127.0.0.1:{ports[1]}",
         },
         "minions": [
-            {"id": name, "pki_dir": str(keys / name), "folder": str(runs / name)}
+            {"id": name, "keys": str(keys / name), "host": str(hosts_folder / name)}
             for name in names
         ],
     }  # fmt: skip
-
-
-@contextlib.contextmanager
-def _master(config: Path) -> Iterator[Master]:
-    command = [sys.executable, str(Path(sys.executable).with_name("salt-master"))]
-    with (config.parent / "out").open("wb") as out:
-        process = subprocess.Popen(
-            [*command, "-c", str(config.parent), "-l", "quiet"],
-            stdout=out, stderr=out, start_new_session=True,
-        )  # fmt: skip
-    try:
-        master = Master(config, process)
-        _await_master(master.opts, process)
-        yield master
-    finally:
-        _end(process)
-
-
-def _await_master(opts: Mapping[str, Any], process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "the master ended"
-        with contextlib.suppress(OSError):
-            for port in (opts["ret_port"], opts["publish_port"]):
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
-        time.sleep(0.2)
-    raise AssertionError("the master does not listen")
 
 
 @contextlib.contextmanager
@@ -239,22 +228,11 @@ def _fleet(plan: Path, hosts: Mapping[str, Host]) -> Iterator[Fleet]:
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True,
         env={**os.environ, "PYTHONPATH": paths}, cwd=installs.ROOT,
     )  # fmt: skip
+    fleet = Fleet(process, hosts)
     try:
-        yield Fleet(process, hosts)
+        yield fleet
     finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen[Any]) -> None:
-    """End a process and all that it started; each has a session of its own."""
-    family = [psutil.Process(process.pid)] if process.poll() is None else []
-    family += [child for one in family for child in one.children(recursive=True)]
-    process.terminate()
-    _, alive = psutil.wait_procs(family, timeout=20)
-    for one in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            one.kill()
-    process.wait(timeout=20)
+        fleet.leave()
 
 
 def _free_ports(count: int) -> list[int]:

@@ -13,14 +13,13 @@ import importlib.util
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 from dockerstorage_lib import lock
 from dockerstorage_lib.adapters import engine, shell
 from dockerstorage_lib.errors import EngineUnreachable
-from salt.exceptions import CommandExecutionError, SaltInvocationError
-
 from tests.functional import installs
 from tests.functional.storm.simhost import Host
 
