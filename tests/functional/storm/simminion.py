@@ -40,8 +40,8 @@ class Minion:
     async def connect(self) -> None:
         """Authenticate, and keep a connection."""
         self._channel = salt.channel.client.AsyncReqChannel.factory(self.opts)
-        # The storm's events go through the connection that a first one has made.
-        await self.fire("dockerstorage/storm/hello", {})
+        await self._channel.auth.authenticate()
+        await self._channel.connect()
 
     async def fire(self, tag: str, data: Mapping[str, Any]) -> None:
         """Send an event as a minion sends those of its beacons; ends when the master has it."""
