@@ -32,7 +32,8 @@ _COLOURS = {
     "head": "1",
     "dim": "2",
 }
-NARROWEST = 60
+#: What is narrower gets lines of this width all the same.
+NARROWEST = 76
 #: From here on warnings stand beside the figures, else below them.
 WIDE = 116
 LONGEST_BAR = 12
@@ -40,6 +41,7 @@ SHORTEST_BAR = 4
 SHORTEST_TEXT = 32
 _GAP = "  "
 _EIGHTHS = "▏▎▍▌▋▊▉"
+_ASCII = str.maketrans("█░–…" + _EIGHTHS, "#.-~" + "...####")
 
 
 @dataclass(frozen=True)
@@ -65,32 +67,33 @@ class _Column:
 
 def table(hosts: Collection[Host], look: Look, sort: str = "state") -> list[str]:
     """The hosts as lines, the worst first, with a headline and what the marks mean."""
-    headline = _headline(hosts, look)
+    lines = headline(hosts, look)
     if not hosts:
-        return headline
+        return lines
     columns = _columns(hosts, max(look.width, NARROWEST))
     head = _joined(pad(column.head, column.width) for column in columns)
-    lines = [*headline, "", look.paint(head, "head")]
+    lines += ["", look.paint(head, "head")]
     for host in fleet.ordered(hosts, sort):
         lines += _rows(host, columns, look)
     return lines + _notes(hosts, look)
 
 
-def _headline(hosts: Collection[Host], look: Look) -> list[str]:
+def headline(hosts: Collection[Host], look: Look) -> list[str]:
+    """How many hosts there are in each state, with the marks of the table."""
     if not hosts:
         return ["no minion matches the target"]
     found = fleet.counts(hosts)
-    line = "1 host: " if len(hosts) == 1 else f"{len(hosts)} hosts: "
-    lines = [line]
-    used = len(line)
+    start = "1 host: " if len(hosts) == 1 else f"{len(hosts)} hosts: "
+    lines, used = [start], len(start)
     for state, count in found["states"].items():
-        if count:
-            told = f"{count} {state} {MARKS[state]}".rstrip()
-            if used + len(told) > max(look.width, NARROWEST):
-                lines.append(" " * len(line))
-                used = len(line)
-            lines[-1] += look.paint(told, state) + _GAP
-            used += len(told) + len(_GAP)
+        if not count:
+            continue
+        told = f"{count} {state} {MARKS[state]}".rstrip()
+        if used + len(told) > max(look.width, NARROWEST):
+            lines.append(" " * len(start))
+            used = len(start)
+        lines[-1] += look.paint(told, state) + _GAP
+        used += len(told) + len(_GAP)
     if found["reclaimable_bytes"] is not None:
         lines.append(f"{human_bytes(found['reclaimable_bytes'])} could be pruned")
     return [line.rstrip() for line in lines]
@@ -112,12 +115,10 @@ def _columns(hosts: Collection[Host], width: int) -> list[_Column]:
     longest = max(4, *(columns_of(host.name) for host in hosts))
     bar = max(SHORTEST_BAR, min(LONGEST_BAR, (left - longest) // 2))
     shares = [
-        _Column(
-            head, lambda host, size, part=part: _share(getattr(host, part), size), bar + percent
-        )
-        for head, part in (("DATA", "data"), ("METADATA", "metadata"))
+        _Column("DATA", lambda host, size: _share(host.data, size), bar + percent),
+        _Column("METADATA", lambda host, size: _share(host.metadata, size), bar + percent),
     ]
-    name = _Column("HOST", _name, min(longest, left - 2 * bar))
+    name = _Column("HOST", _name, max(8, min(longest, left - 2 * bar)))
     found = [_Column("", _mark, 3), name, *columns[:2], *shares, *columns[2:]]
     if wide:
         used = sum(column.width + len(_GAP) for column in found) - 1
@@ -129,7 +130,7 @@ def _natural(
     head: str, cell: Callable[[Host, int], tuple[str, str]], hosts: Iterable[Host]
 ) -> _Column:
     """A column as wide as its widest cell."""
-    return _Column(head, cell, max([len(head), *(columns_of(cell(one, 24)[0]) for one in hosts)]))
+    return _Column(head, cell, max([len(head), *(columns_of(cell(one, 14)[0]) for one in hosts)]))
 
 
 def _joined(cells: Iterable[str]) -> str:
@@ -169,11 +170,8 @@ def _painted(cells: Iterable[tuple[_Column, str, str]], look: Look) -> list[str]
 
 
 def _drawn(text: str, look: Look) -> str:
-    """A bar as the terminal can show it."""
-    if look.blocks:
-        return text
-    return text.translate({ord("█"): "#", ord("░"): ".", ord("–"): "-", ord("…"): "~",
-                           **{ord(one): "#" if at >= 3 else "." for at, one in enumerate(_EIGHTHS)}})  # fmt: skip
+    """A cell as the terminal can show it."""
+    return text if look.blocks else text.translate(_ASCII)
 
 
 def _mark(host: Host, width: int) -> tuple[str, str]:
