@@ -111,15 +111,17 @@ SCRIPT = r"""
       ...lines(host.history.points, (at) => at, (percent) => 100 - percent));
   }
   function plot(host) {
-    const x = (at) => 40 + at * 0.65, y = (percent) => 10 + (100 - percent) * 1.6;
+    // As wide as it will be shown, so that its texts keep their size on a telephone.
+    const width = Math.min(700, Math.max(280, find("app").clientWidth - 40)), end = width - 10;
+    const x = (at) => 40 + at * (end - 40) / 1000, y = (percent) => 10 + (100 - percent) * 1.6;
     const grid = [0, 50, 70, 90, 100].flatMap((percent) => [
-      draw("line", { x1: 40, x2: 690, y1: y(percent), y2: y(percent) }),
+      draw("line", { x1: 40, x2: end, y1: y(percent), y2: y(percent) }),
       draw("text", { x: 34, y: y(percent) + 4, "text-anchor": "end" }, `${percent}`)]);
-    return draw("svg", { class: "plot large", viewBox: "0 0 700 195", role: "img",
+    return draw("svg", { class: "plot large", viewBox: `0 0 ${width} 195`, role: "img",
       "aria-label": describe(host) }, ...grid,
       ...lines(host.history.points, x, y),
       draw("text", { x: 40, y: 190 }, host.history.from),
-      draw("text", { x: 690, y: 190, "text-anchor": "end" }, host.history.to));
+      draw("text", { x: end, y: 190, "text-anchor": "end" }, host.history.to));
   }
   function toggle(host, button) {
     const row = button.closest("tr"), open = button.getAttribute("aria-expanded") === "true";

@@ -75,13 +75,14 @@ tbody tr.host:hover td { background: var(--hover); }
 .pill.emergency { color: var(--emergency); background: var(--emergency-tint); }
 .pill.silent, .pill.failed { color: var(--silent); background: var(--silent-tint); }
 .name { border: 0; background: none; padding: 0; cursor: pointer; font-weight: 600;
-  text-align: left; overflow-wrap: anywhere; }
-.name::before { content: "\\25B8"; display: inline-block; width: 1.1em; color: var(--muted); }
+  text-align: left; overflow-wrap: anywhere; display: flex; }
+.name::before { content: "\\25B8"; flex: 0 0 1.1em; color: var(--muted); }
+.host-name { min-width: 11rem; }
 .name[aria-expanded="true"]::before { content: "\\25BE"; }
 .small { color: var(--muted); font-size: 0.85rem; }
-td > .small, .fill .small { display: block; white-space: nowrap; }
-td.why, td.warnings { overflow-wrap: anywhere; }
-.fill { min-width: 8.5rem; font-variant-numeric: tabular-nums; }
+.host > td > .small, .fill .small { display: block; white-space: nowrap; }
+td.why, td.warnings { overflow-wrap: anywhere; min-width: 13rem; }
+.fill { min-width: 8rem; font-variant-numeric: tabular-nums; }
 .fill b { display: inline-block; min-width: 3.6em; text-align: right; font-weight: 600; }
 .bar { width: calc(100% - 4.2em); min-width: 3.5rem; height: 9px; vertical-align: middle;
   border-radius: 5px; margin-right: 0.3rem; }
@@ -109,10 +110,10 @@ td.why, td.warnings { overflow-wrap: anywhere; }
 #more { display: block; margin: 0.9rem auto 0; padding: 0.5rem 1.2rem; border-radius: 8px;
   border: 1px solid var(--line); background: var(--surface); cursor: pointer; }
 .empty { padding: 2.5rem; text-align: center; color: var(--muted); }
-@media (max-width: 60rem) {
+@media (max-width: 70rem) {
   body { padding-top: 1rem; }
   .tiles { grid-template-columns: repeat(auto-fit, minmax(6.2rem, 1fr)); gap: 0.5rem; }
-  .tile { padding: 0.5rem 0.7rem; } .tile b { font-size: 1.35rem; }
+  .tile { padding: 0.5rem 0.7rem; }
   .tools label { flex: 1 1 12rem; } .tools input { width: 100%; } .tools select { flex: 1; }
   #told { margin-left: 0; width: 100%; }
   table, tbody, tr, td { display: block; width: 100%; }
@@ -134,7 +135,8 @@ td.why, td.warnings { overflow-wrap: anywhere; }
   td.host-name { grid-column: 1; grid-row: 1; } td.state { justify-self: end; width: auto; }
   td.warnings, td.why { grid-column: 1 / -1; }
   td:empty, td.none { display: none; }
-  .fill { min-width: 0; }
+  .fill, .host-name, td.why, td.warnings { min-width: 0; }
+  .tile b { white-space: nowrap; font-size: clamp(1rem, 4.4vw, 1.35rem); }
 }
 @media print {
   :root { --bg: #ffffff; }
