@@ -53,9 +53,11 @@ SCRIPT = r"""
     return make("td", { class: "state", role: "cell" },
       make("span", { class: `pill ${host.state}` }, host.state));
   }
+  // A long name breaks behind its dots and dashes.
+  const breakable = (name) => name.split(/(?<=[.-])/).flatMap((part) => [part, make("wbr")]);
   function nameCell(host) {
     const button = make("button", { type: "button", class: "name", "aria-expanded": "false" },
-      host.name);
+      make("span", {}, ...breakable(host.name)));
     button.addEventListener("click", () => toggle(host, button));
     return make("td", { class: "host-name", role: "rowheader" }, make("bdi", {}, button));
   }

@@ -53,7 +53,7 @@ button.tile:hover { background: var(--hover); }
 #told { margin-left: auto; color: var(--muted); font-variant-numeric: tabular-nums; }
 table { width: 100%; border-collapse: separate; border-spacing: 0; background: var(--surface);
   border: 1px solid var(--line); border-radius: 12px; }
-th, td { text-align: left; padding: 0.55rem 0.75rem; vertical-align: middle; }
+th, td { text-align: left; padding: 0.55rem 0.6rem; vertical-align: middle; }
 thead th { position: sticky; top: 0; z-index: 1; background: var(--surface); font-size: 0.8rem;
   font-weight: 600; color: var(--muted); border-bottom: 1px solid var(--line);
   white-space: nowrap; }
@@ -76,12 +76,16 @@ tbody tr.host:hover td { background: var(--hover); }
 .pill.silent, .pill.failed { color: var(--silent); background: var(--silent-tint); }
 .name { border: 0; background: none; padding: 0; cursor: pointer; font-weight: 600;
   text-align: left; overflow-wrap: anywhere; display: flex; }
+.name span { min-width: 0; }
 .name::before { content: "\\25B8"; flex: 0 0 1.1em; color: var(--muted); }
-.host-name { min-width: 11rem; }
+.host-name { min-width: 12rem; }
 .name[aria-expanded="true"]::before { content: "\\25BE"; }
 .small { color: var(--muted); font-size: 0.85rem; }
-.host > td > .small, .fill .small { display: block; white-space: nowrap; }
-td.why, td.warnings { overflow-wrap: anywhere; min-width: 13rem; }
+.host > td > .small { display: block; }
+tbody td { overflow-wrap: anywhere; }
+td.why, td.warnings { min-width: 12rem; }
+.driver { min-width: 7.6rem; }
+td.state { white-space: nowrap; }
 .fill { min-width: 8rem; font-variant-numeric: tabular-nums; }
 .fill b { display: inline-block; min-width: 3.6em; text-align: right; font-weight: 600; }
 .bar { width: calc(100% - 4.2em); min-width: 3.5rem; height: 9px; vertical-align: middle;
@@ -110,7 +114,7 @@ td.why, td.warnings { overflow-wrap: anywhere; min-width: 13rem; }
 #more { display: block; margin: 0.9rem auto 0; padding: 0.5rem 1.2rem; border-radius: 8px;
   border: 1px solid var(--line); background: var(--surface); cursor: pointer; }
 .empty { padding: 2.5rem; text-align: center; color: var(--muted); }
-@media (max-width: 70rem) {
+@media (max-width: 76rem) {
   body { padding-top: 1rem; }
   .tiles { grid-template-columns: repeat(auto-fit, minmax(6.2rem, 1fr)); gap: 0.5rem; }
   .tile { padding: 0.5rem 0.7rem; }
@@ -122,7 +126,8 @@ td.why, td.warnings { overflow-wrap: anywhere; min-width: 13rem; }
   thead tr { display: contents; }
   thead th { position: static; background: none; border: 0; padding: 0.2rem 0; }
   thead th:not(:has(button)) { display: none; }
-  tbody tr.host { display: grid; grid-template-columns: 1fr 1fr; background: var(--surface);
+  tbody tr.host { display: grid; 
+    grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); background: var(--surface);
     border: 1px solid var(--line); border-radius: 12px; margin-bottom: 0.7rem; padding: 0.5rem; }
   tbody tr.host:has(+ tr.detail) { margin-bottom: 0; border-radius: 12px 12px 0 0; }
   tbody tr.detail { margin-bottom: 0.7rem; border: 1px solid var(--line); border-top: 0;
@@ -132,10 +137,11 @@ td.why, td.warnings { overflow-wrap: anywhere; min-width: 13rem; }
   td { padding: 0.3rem 0.5rem; }
   td[data-label]::before { content: attr(data-label); display: block; color: var(--muted);
     font-size: 0.75rem; }
-  td.host-name { grid-column: 1; grid-row: 1; } td.state { justify-self: end; width: auto; }
+  td.host-name { grid-column: 1 / -2; grid-row: 1; }
+  td.state { grid-column: -2; justify-self: end; width: auto; }
   td.warnings, td.why { grid-column: 1 / -1; }
   td:empty, td.none { display: none; }
-  .fill, .host-name, td.why, td.warnings { min-width: 0; }
+  .fill, .driver, .host-name, td.why, td.warnings { min-width: 0; }
   .tile b { white-space: nowrap; font-size: clamp(1rem, 4.4vw, 1.35rem); }
 }
 @media print {
