@@ -78,17 +78,18 @@ tbody tr.host:hover td { background: var(--hover); }
   text-align: left; overflow-wrap: anywhere; display: flex; }
 .name span { min-width: 0; }
 .name::before { content: "\\25B8"; flex: 0 0 1.1em; color: var(--muted); }
-.host-name { min-width: 12rem; }
+.host-name { min-width: 11rem; }
 .name[aria-expanded="true"]::before { content: "\\25BE"; }
 .small { color: var(--muted); font-size: 0.85rem; }
 .host > td > .small { display: block; }
 tbody td { overflow-wrap: anywhere; }
-td.why, td.warnings { min-width: 12rem; }
-.driver { min-width: 7.6rem; }
+td.why, td.warnings { min-width: 11rem; }
+.driver { min-width: 8.6rem; }
 td.state { white-space: nowrap; }
-.fill { min-width: 8rem; font-variant-numeric: tabular-nums; }
-.fill b { display: inline-block; min-width: 3.6em; text-align: right; font-weight: 600; }
-.bar { width: calc(100% - 4.2em); min-width: 3.5rem; height: 9px; vertical-align: middle;
+.fill { min-width: 9.7rem; font-variant-numeric: tabular-nums; }
+.fill b { font-weight: 600; white-space: nowrap; }
+.fill .small { font-size: 0.8rem; }
+.bar { width: calc(100% - 4.4em); min-width: 3rem; height: 9px; vertical-align: middle;
   border-radius: 5px; margin-right: 0.3rem; }
 .bar .track { fill: var(--track); } .bar .ok { fill: var(--ok-fill); }
 .bar .warning { fill: var(--warning-fill); } .bar .critical { fill: var(--critical-fill); }
@@ -102,7 +103,7 @@ td.state { white-space: nowrap; }
   stroke-linejoin: round; }
 .plot line { stroke: var(--line); vector-effect: non-scaling-stroke; }
 .plot text { fill: var(--muted); font-size: 11px; }
-.spark { width: 96px; height: 28px; }
+.spark { width: 76px; height: 28px; }
 .detail td { background: var(--bg); padding: 0.9rem 1.1rem 1.1rem; }
 .detail ul { margin: 0.3rem 0 0.8rem; padding-left: 1.1rem; }
 .detail li { margin-bottom: 0.35rem; overflow-wrap: anywhere; }
@@ -114,7 +115,7 @@ td.state { white-space: nowrap; }
 #more { display: block; margin: 0.9rem auto 0; padding: 0.5rem 1.2rem; border-radius: 8px;
   border: 1px solid var(--line); background: var(--surface); cursor: pointer; }
 .empty { padding: 2.5rem; text-align: center; color: var(--muted); }
-@media (max-width: 76rem) {
+@media (max-width: 80rem) {
   body { padding-top: 1rem; }
   .tiles { grid-template-columns: repeat(auto-fit, minmax(6.2rem, 1fr)); gap: 0.5rem; }
   .tile { padding: 0.5rem 0.7rem; }

@@ -178,7 +178,7 @@ def test_all_texts_can_be_read(page, scheme):
     assert [one for one in found if one[0] < CONTRAST] == []
 
 
-@pytest.mark.parametrize("width", [320, 390, 800, 1130, 1280])
+@pytest.mark.parametrize("width", [320, 390, 800, 1281, 1400])
 @pytest.mark.parametrize("fleet", ["small", "hostile"])
 def test_no_screen_needs_to_be_scrolled_sideways(show, fleet, width):
     page = show(getattr(fleets, fleet)())
