@@ -67,11 +67,15 @@ def report_of(answer: Any) -> Mapping[str, Any] | Unusable:
         return answer
     if not isinstance(answer, str):
         return Unusable(f"the answer is no report: {plain(answer, 80)}")
-    if "is not available" in answer:
-        return Unusable("the extension is not installed there")
-    # Of a traceback the last line says what happened.
     lines = [line for line in answer.splitlines() if line.strip()] or ["an empty answer"]
-    return Unusable(f"the report failed: {plain(lines[-1])}")
+    if lines[0].endswith("is not available."):
+        return Unusable("the extension is not installed there")
+    _, found, reason = lines[0].partition("__virtual__ returned False")
+    if found:
+        return Unusable(f"the extension does not load there{plain(reason)}")
+    # Of a traceback the last line says what happened, of all else the first.
+    said = lines[-1 if lines[0].startswith("Traceback") else 0]
+    return Unusable(f"the report failed: {plain(said)}")
 
 
 def mapping(value: Any, key: str) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ SCRIPT = r"""
 "use strict";
 (() => {
   const fleet = JSON.parse(document.getElementById("fleet").textContent);
-  const SLICE = 100;
+  const SLICE = 50;
   const RISK = ["emergency", "critical", "warning"];
   const find = (id) => document.getElementById(id);
 

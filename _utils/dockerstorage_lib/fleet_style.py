@@ -127,7 +127,7 @@ td.state { white-space: nowrap; }
   thead tr { display: contents; }
   thead th { position: static; background: none; border: 0; padding: 0.2rem 0; }
   thead th:not(:has(button)) { display: none; }
-  tbody tr.host { display: grid; 
+  tbody tr.host { display: grid;
     grid-template-columns: repeat(auto-fill, minmax(9rem, 1fr)); background: var(--surface);
     border: 1px solid var(--line); border-radius: 12px; margin-bottom: 0.7rem; padding: 0.5rem; }
   tbody tr.host:has(+ tr.detail) { margin-bottom: 0; border-radius: 12px 12px 0 0; }

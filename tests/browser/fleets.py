@@ -95,7 +95,7 @@ def small() -> list[Host]:
 
 def hostile() -> list[Host]:
     """Hosts that put something harmful wherever they may put a text."""
-    answers = {}
+    answers: dict[str, dict[str, Any]] = {}
     for text in HOSTILE:
         warning = {"code": text, "text": text, "remedy": text}
         one = report(50.0, kind=text, warnings=[warning], health=text)
