@@ -192,12 +192,12 @@ def _history(samples: Sequence[Sample], points: int) -> dict[str, Any] | None:
     if len(samples) < 2 or samples[-1].at == samples[0].at:
         return None
     first, last = samples[0].at, samples[-1].at
-    size = -(-len(samples) // points)
-    kept = [
+    size = -(-len(samples) // (points - 2))
+    peaks = {
         max(samples[at : at + size], key=lambda one: one.data_percent)
         for at in range(0, len(samples), size)
-    ]
-    kept[-1] = samples[-1]
+    }
+    kept = sorted({samples[0], *peaks, samples[-1]}, key=lambda one: one.at)
     return {
         "from": _moment(first),
         "to": _moment(last),

@@ -21,6 +21,8 @@ from tests.functional.conftest import QUIET
 
 #: How long a live minion may take on a loaded machine; it is waited for no longer than it takes.
 PATIENCE = 100
+#: What does not depend on how the extension was installed.
+ONCE = pytest.mark.parametrize("master", ["synced"], indirect=True)
 
 
 class Master:
@@ -110,6 +112,7 @@ def test_a_live_minion_is_shown(live, minion):
     assert any(minion.id in line for line in live["summary"])
 
 
+@ONCE
 def test_a_silent_minion_is_named_and_waited_for_no_longer_than_told(master, live):
     started = time.monotonic()
     found = master.json("dockerstorage.fleet", "gone", "timeout=2")
@@ -120,6 +123,7 @@ def test_a_silent_minion_is_named_and_waited_for_no_longer_than_told(master, liv
     assert took < PATIENCE
 
 
+@ONCE
 def test_the_mine_needs_no_answer(master, live, minion):
     end = time.monotonic() + PATIENCE
     while True:
@@ -132,6 +136,7 @@ def test_the_mine_needs_no_answer(master, live, minion):
     assert states["gone"] == ("silent", "its mine holds no report")
 
 
+@ONCE
 def test_the_terminal_gets_a_table(master, live, minion):
     for columns in ("80", "160"):
         done = master.run("dockerstorage.fleet", "source=mine", COLUMNS=columns)
@@ -144,12 +149,14 @@ def test_the_terminal_gets_a_table(master, live, minion):
         assert "silent: its mine holds no report" in gone
 
 
+@ONCE
 def test_a_terminal_gets_colours(master, live):
     done = master.run("dockerstorage.fleet", "gone", "source=mine", terminal=True)
     assert done.returncode == 0, done.stdout
     assert "\033[35msilent: its mine holds no report\033[0m" in done.stdout
 
 
+@ONCE
 def test_a_target_that_matches_nothing(master, live):
     assert master.json("dockerstorage.fleet", "nobody*")["hosts"] == []
     done = master.run("dockerstorage.fleet", "nobody*")
@@ -158,7 +165,7 @@ def test_a_target_that_matches_nothing(master, live):
     assert [host["why"] for host in found["hosts"]] == ["the master knows no such minion"] * 2
 
 
-@pytest.mark.parametrize("master", ["synced"], indirect=True)
+@ONCE
 @pytest.mark.parametrize(
     ("argument", "says"),
     [
@@ -194,6 +201,7 @@ def test_a_page_is_written_for_its_reader_alone(master, live, minion, tmp_path):
     assert [one.name for one in tmp_path.iterdir()] == ["fleet.html"]
 
 
+@ONCE
 def test_a_page_without_a_place_leaves_all_as_it_was(master, live, tmp_path):
     found = master.json("dockerstorage.fleet_page", str(tmp_path / "no" / "fleet.html"))
     assert found["error"] == f"dest: there is no directory {tmp_path}/no; make it first"

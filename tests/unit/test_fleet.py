@@ -164,8 +164,8 @@ JUNK = st.recursive(
         | st.dictionaries(
             st.sampled_from(
                 "engine pool data metadata percent used_bytes warnings text code unseen what "
-                "forecast seconds_to_data_full pools p samples name health driver version kind running "
-                "reclaimable_bytes".split()
+                "forecast seconds_to_data_full pools p samples name health driver version kind "
+                "running reclaimable_bytes".split()
             )
             | st.text(max_size=3),
             inner,
