@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from benchmarks.beacon import ROUNDS, reaction_seconds, ticks
 from benchmarks.bundle import bundled
+from benchmarks.fleet import HOSTS, pages
 from benchmarks.lab import race
 from benchmarks.migration import TIMES, moved
 from benchmarks.planning import LAYERS_AN_IMAGE, seconds_to_plan
@@ -32,6 +33,7 @@ def main() -> int:
     rows += _migration_rows()
     rows += _rescue_rows()
     rows += _storm_rows()
+    rows += _fleet_rows()
     print("\n".join(columns(rows)))
     return 0
 
@@ -185,6 +187,21 @@ def _storm_rows() -> list[Row]:
         ("the same: the master's CPU for an event, its job and its answer", cpu, "-", "-"),
         ("the same: our sls by salt:// / a plain YAML reaction", f"{by_salt:.2f} ×", "-", "-"),
     ]  # fmt: skip
+
+
+def _fleet_rows() -> list[Row]:
+    seen = pages()
+    rows = []
+    for what, ours, plain, most in (
+        ("loaded", seen.ours.load_ms, seen.plain.load_ms, 1.0),
+        ("filtered", seen.ours.filter_ms, seen.plain.filter_ms, 2.0),
+        ("sorted", seen.ours.sort_ms, seen.plain.sort_ms, 1.0),
+    ):
+        name = f"page of {HOSTS} hosts: {what} / a plain table of the same"
+        figure = f"{ours / plain:.2f} × ({ours:.0f} ms / {plain:.0f} ms)"
+        rows.append(_row(name, figure, f"≤ {most:g} ×", ours <= most * plain))
+    size = f"{human_bytes(seen.ours.page_bytes)}, {seen.write_seconds:.1f} s to make"
+    return [*rows, ("the same: size", size, "-", "-")]
 
 
 def _seconds(parts: Mapping[str, float]) -> str:
