@@ -1,0 +1,199 @@
+"""Everything that is looked at before the first host is touched; all that is wrong is told at once."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import health, rolling_look
+from .errors import BadInput, Refused
+from .rolling import Plan, batch_size, make_batches
+from .rolling_fleet import Answer, Fleet
+from .rolling_settings import ROOT, Hook, Settings
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan that may be carried out, and what each host says of its part."""
+
+    plan: Plan
+    #: What each host's act returned in test mode.
+    previews: Mapping[str, Any]
+
+
+@dataclass
+class Findings:
+    """What stands in the way, and on which hosts."""
+
+    rows: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def add(self, what: str, minion: str | None = None) -> None:
+        self.rows[what] += [minion] if minion else []
+
+    def refuse(self) -> None:
+        """Raise Refused with all of them, if there are any."""
+        if self.rows:
+            told = [
+                f"{', '.join(sorted(set(minions)))}: {what}" if minions else what
+                for what, minions in self.rows.items()
+            ]
+            raise Refused("\n".join(["nothing was changed:", *(f"- {one}" for one in told)]))
+
+
+def prepare(settings: Settings, fleet: Fleet, now: float) -> Prepared:
+    """Look at every host; raises BadInput or Refused, with nothing changed."""
+    minions = _matched(settings, fleet)
+    findings = Findings()
+    looks = _looks(fleet, minions, findings)
+    findings.refuse()
+    changing, already = [], []
+    for minion in minions:
+        choice = rolling_look.choose(settings.action, settings.arguments, looks[minion])
+        if choice.act == rolling_look.DONE:
+            already.append(minion)
+            continue
+        changing.append(minion)
+        _judge(settings, looks[minion], choice, minion, findings)
+    findings.refuse()
+    previews = preview(settings, fleet, changing, findings)
+    check_hooks(settings, fleet, changing, findings)
+    findings.refuse()
+    size = batch_size(settings.batch, len(changing))
+    canaries = settings.canary
+    if not isinstance(canaries, int):
+        canaries = [minion for minion in canaries if minion in changing]
+    batches, canary_batches = make_batches(changing, canaries, size)
+    return Prepared(
+        Plan(
+            settings.action,
+            settings.given,
+            settings.steps,
+            batches,
+            canary_batches,
+            tuple(already),
+            now,
+        ),
+        previews,
+    )
+
+
+def _matched(settings: Settings, fleet: Fleet) -> list[str]:
+    minions = sorted(fleet.match(settings.tgt, settings.tgt_type))
+    if not minions:
+        raise BadInput(
+            f"{ROOT}:tgt: {settings.tgt!r} ({settings.tgt_type}) is no minion whose key is accepted"
+        )
+    named = settings.tgt if isinstance(settings.tgt, tuple) else ()
+    canaries = settings.canary if isinstance(settings.canary, tuple) else ()
+    for key, names in (("tgt", named), ("canary", canaries)):
+        strange = [name for name in names if name not in minions]
+        if strange:
+            raise BadInput(
+                f"{ROOT}:{key}: {', '.join(strange)}: not among the minions that are meant "
+                f"({', '.join(minions)})"
+            )
+    return minions
+
+
+def _looks(fleet: Fleet, minions: Sequence[str], findings: Findings) -> dict[str, Any]:
+    answers = fleet.ask(minions, "dockerstorage.health")
+    for minion, answer in answers.items():
+        if answer.silent:
+            findings.add("no answer; is the minion up? Leave it out, or mend it", minion)
+        elif answer.error is not None:
+            hint = " (run saltutil.sync_all, restart the minion)" if _unknown(answer) else ""
+            findings.add(f"{answer.error}{hint}", minion)
+    return {minion: answer.value for minion, answer in answers.items()}
+
+
+def _unknown(answer: Answer) -> bool:
+    return "is not available" in str(answer.error)
+
+
+def _judge(
+    settings: Settings,
+    look: Mapping[str, Any],
+    choice: rolling_look.Choice,
+    minion: str,
+    findings: Findings,
+) -> None:
+    """What is wrong with a host before could not be told from what the change does to it."""
+    if choice.act is None:
+        findings.add(choice.why, minion)
+    elif choice.act == rolling_look.RESUME:
+        findings.add(
+            "a migration is half-way on it: dockerstorage.migrate resume=True, or rollback=True",
+            minion,
+        )
+    # A prune is there to make room.
+    elif set(look["kinds"]) - ({health.POOL_FULL} if settings.action == "prune" else set()):
+        for problem in look["problems"]:
+            findings.add(problem, minion)
+
+
+def preview(
+    settings: Settings, fleet: Fleet, minions: Sequence[str], findings: Findings
+) -> dict[str, Any]:
+    """What each host's act says in test mode: its plan, or what stands in its way."""
+    if not minions:
+        return {}
+    found = {}
+    function = f"dockerstorage.{settings.action}"
+    answers = fleet.ask(minions, function, **{**settings.arguments, "test": True})
+    for minion, answer in answers.items():
+        if answer.error is not None:
+            findings.add(answer.error, minion)
+            continue
+        found[minion] = answer.value
+        for obstacle in answer.value.get("obstacles", ()):
+            findings.add(obstacle, minion)
+    return found
+
+
+def check_hooks(
+    settings: Settings, fleet: Fleet, minions: Sequence[str], findings: Findings
+) -> None:
+    """Whether all hooks have minions that answer, and sls that render there.
+
+    They are rendered with the pillar that they get for the first host.
+    """
+    for hook in settings.hooks if minions else ():
+        path = f"{ROOT}:{hook.step}"
+        targets = targets_of(hook, minions, fleet)
+        if not targets:
+            findings.add(f"{path}:tgt: {hook.tgt!r} ({hook.tgt_type}) is no minion")
+            continue
+        answers = fleet.ask(
+            targets,
+            "state.show_sls",
+            [list(hook.sls)],
+            pillar=hook_pillar(hook, settings, minions[0]),
+            saltenv=hook.saltenv,
+        )
+        for minion, answer in answers.items():
+            why = _unrendered(answer)
+            if why:
+                findings.add(f"{path}: {', '.join(hook.sls)} does not render: {why}", minion)
+
+
+def _unrendered(answer: Answer) -> str | None:
+    if answer.error is not None:
+        return answer.error
+    if isinstance(answer.value, Mapping):
+        return None
+    # A list of errors; ``state.sls_exists`` says no more than False then.
+    lines = answer.value if isinstance(answer.value, list) else [answer.value]
+    return " ".join(" ".join(map(str, lines)).split())
+
+
+def targets_of(hook: Hook, minions: Sequence[str], fleet: Fleet) -> list[str]:
+    """The minions that a hook for these hosts runs on."""
+    return list(minions) if hook.tgt is None else sorted(fleet.match(hook.tgt, hook.tgt_type))
+
+
+def hook_pillar(hook: Hook, settings: Settings, minion: str) -> dict[str, Any]:
+    """What a hook's states are told: their own pillar, and which host it is about."""
+    about = {"minion": minion, "step": hook.step, "action": settings.action}
+    return {**hook.pillar, "dockerstorage": {"rolling": about}}
