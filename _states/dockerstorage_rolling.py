@@ -91,9 +91,9 @@ def _rolled(name, action, settings):
     ret = {"name": name, "result": False, "comment": "", "changes": {}}
     try:
         if __opts__["test"]:
-            found = rolling_job.plan(action, settings, folder, _Fleet(), time.time())
+            found = rolling_job.plan(action, settings, folder, _Fleet, time.time())
         else:
-            found = rolling_job.run(action, settings, folder, _Fleet(), time.time(), log.info)
+            found = rolling_job.run(action, settings, folder, _Fleet, time.time(), log.info)
     except (errors.DockerstorageError, SaltException) as error:
         return ret | {"comment": str(error)}
     ret["comment"] = "\n".join(found["summary"])
@@ -106,7 +106,13 @@ def _rolled(name, action, settings):
 
 
 class _Fleet:
-    """The master's minions, through Salt's local client."""
+    """The master's minions, through Salt's local client.
+
+    It waits as long as a minion says that it is at it; ``timeout_seconds`` is how often it asks.
+    """
+
+    def __init__(self, timeout_seconds):
+        self.timeout_seconds = timeout_seconds
 
     def match(self, tgt, tgt_type):
         """Ids of the minions with an accepted key that a target names."""
@@ -117,6 +123,11 @@ class _Fleet:
     def ask(self, minions, function, arguments=(), **named):
         """What each of them returns."""
         raw = __salt__["saltutil.cmd"](
-            list(minions), function, arg=list(arguments), kwarg=named, tgt_type="list"
+            list(minions),
+            function,
+            arg=list(arguments),
+            kwarg=named,
+            tgt_type="list",
+            timeout=self.timeout_seconds,
         )
         return rolling_fleet.read_answers(minions, raw)

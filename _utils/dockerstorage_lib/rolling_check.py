@@ -1,4 +1,4 @@
-"""Everything that is looked at before the first host is touched; all that is wrong is told at once."""
+"""What is looked at before the first host is touched; all that is wrong is told at once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def prepare(settings: Settings, fleet: Fleet, now: float) -> Prepared:
     size = batch_size(settings.batch, len(changing))
     canaries = settings.canary
     if not isinstance(canaries, int):
-        canaries = [minion for minion in canaries if minion in changing]
+        canaries = tuple(minion for minion in canaries if minion in changing)
     batches, canary_batches = make_batches(changing, canaries, size)
     return Prepared(
         Plan(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,12 @@ from .rolling_run import Run
 from .rolling_settings import ROOT, Settings
 
 Tell = Callable[[str], None]
+#: The minions, asked with so many seconds of patience.
+Open = Callable[[int], Fleet]
 
 
 def run(
-    action: str, given: Any, folder: Path, fleet: Fleet, now: float, tell: Tell
+    action: str, given: Any, folder: Path, open_fleet: Open, now: float, tell: Tell
 ) -> dict[str, Any]:
     """Do it; the report. Raises BadInput or Refused with nothing changed.
 
@@ -28,6 +30,7 @@ def run(
     record = Record(folder, name)
     with record.alone():
         settings, progress = _read(action, given, record)
+        fleet = open_fleet(settings.timeout_seconds)
         if progress is None:
             plan = rolling_check.prepare(settings, fleet, now).plan
             progress = begin(plan)
@@ -45,11 +48,12 @@ def run(
     return {**found, "changed": [minion for minion in after if minion not in before]}
 
 
-def plan(action: str, given: Any, folder: Path, fleet: Fleet, now: float) -> dict[str, Any]:
+def plan(action: str, given: Any, folder: Path, open_fleet: Open, now: float) -> dict[str, Any]:
     """What ``run`` would do, as a report; raises the same."""
     name = rolling_settings.read_name(action, given)
     record = Record(folder, name)
     settings, progress = _read(action, given, record)
+    fleet = open_fleet(settings.timeout_seconds)
     if progress is None:
         prepared = rolling_check.prepare(settings, fleet, now)
         return rolling_report.planned(prepared.plan, prepared.previews, name, str(record.path))
@@ -108,5 +112,5 @@ def _check_resume(settings: Settings, progress: Progress, fleet: Fleet) -> None:
     findings.refuse()
 
 
-def _resume_line(settings: Settings) -> Mapping[str, Any]:
+def _resume_line(settings: Settings) -> dict[str, Any]:
     return {"resume": True, "skip": list(settings.skip), "settings": dict(settings.given)}

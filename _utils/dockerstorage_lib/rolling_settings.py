@@ -16,7 +16,7 @@ ROOT = "dockerstorage:rolling"
 ACTIONS = ("migrate", "prune")
 HOOKS = (DRAIN, CHECK, UNDRAIN)
 TGT_TYPES = (
-    "glob pcre list grain grain_pcre pillar pillar_pcre pillar_exact nodegroup range ipcidr compound"
+    "glob pcre list grain grain_pcre pillar pillar_pcre pillar_exact nodegroup ipcidr compound"
 ).split()
 HOOK_KEYS = ("sls", "tgt", "tgt_type", "pillar", "saltenv")
 MIGRATE_KEYS = ("driver", "options", "method", "force")
