@@ -1,7 +1,7 @@
 """How the handbook is built: Sphinx reads the Markdown of this directory."""
 
 project = "dockerstorage"
-copyright = "the dockerstorage authors"  # noqa: A001
+copyright = "the dockerstorage authors"
 extensions = ["myst_parser"]
 html_theme = "furo"
 html_title = "dockerstorage"
