@@ -46,18 +46,18 @@ def prepare(settings: Settings, fleet: Fleet, now: float) -> Prepared:
     """Look at every host; raises BadInput or Refused, with nothing changed."""
     minions = _matched(settings, fleet)
     findings = Findings()
-    looks = _looks(fleet, minions, findings)
-    findings.refuse()
-    changing, already = [], []
-    for minion in minions:
-        choice = rolling_look.choose(settings.action, settings.arguments, looks[minion])
+    changing, already, ready = [], [], []
+    for minion, look in _looks(fleet, minions, findings).items():
+        choice = rolling_look.choose(settings.action, settings.arguments, look)
         if choice.act == rolling_look.DONE:
             already.append(minion)
             continue
         changing.append(minion)
-        _judge(settings, looks[minion], choice, minion, findings)
-    findings.refuse()
-    previews = preview(settings, fleet, changing, findings)
+        wrong = _judge(settings, look, choice)
+        for why in wrong:
+            findings.add(why, minion)
+        ready += [] if wrong else [minion]
+    previews = preview(settings, fleet, ready, findings)
     check_hooks(settings, fleet, changing, findings)
     findings.refuse()
     size = batch_size(settings.batch, len(changing))
@@ -105,7 +105,7 @@ def _looks(fleet: Fleet, minions: Sequence[str], findings: Findings) -> dict[str
         elif answer.error is not None:
             hint = " (run saltutil.sync_all, restart the minion)" if _unknown(answer) else ""
             findings.add(f"{answer.error}{hint}", minion)
-    return {minion: answer.value for minion, answer in answers.items()}
+    return {minion: answer.value for minion, answer in answers.items() if answer.error is None}
 
 
 def _unknown(answer: Answer) -> bool:
@@ -113,24 +113,18 @@ def _unknown(answer: Answer) -> bool:
 
 
 def _judge(
-    settings: Settings,
-    look: Mapping[str, Any],
-    choice: rolling_look.Choice,
-    minion: str,
-    findings: Findings,
-) -> None:
-    """What is wrong with a host before could not be told from what the change does to it."""
-    if choice.act is None:
-        findings.add(choice.why, minion)
-    elif choice.act == rolling_look.RESUME:
-        findings.add(
-            "a migration is half-way on it: dockerstorage.migrate resume=True, or rollback=True",
-            minion,
-        )
+    settings: Settings, look: Mapping[str, Any], choice: rolling_look.Choice
+) -> Sequence[str]:
+    """What is wrong with a host before, and could not be told from what the change does to it."""
+    if choice.act == rolling_look.RESUME:
+        return [
+            "a migration is half-way on it: dockerstorage.migrate resume=True, or rollback=True"
+        ]
     # A prune is there to make room.
-    elif set(look["kinds"]) - ({health.POOL_FULL} if settings.action == "prune" else set()):
-        for problem in look["problems"]:
-            findings.add(problem, minion)
+    borne = {health.POOL_FULL} if settings.action == "prune" else set()
+    if set(look["kinds"]) - borne:
+        return list(look["problems"])
+    return [choice.why] if choice.act is None else []
 
 
 def preview(
