@@ -46,36 +46,41 @@ def prepare(settings: Settings, fleet: Fleet, now: float) -> Prepared:
     """Look at every host; raises BadInput or Refused, with nothing changed."""
     minions = _matched(settings, fleet)
     findings = Findings()
-    changing, already, ready = [], [], []
-    for minion, look in _looks(fleet, minions, findings).items():
-        choice = rolling_look.choose(settings.action, settings.arguments, look)
-        if choice.act == rolling_look.DONE:
-            already.append(minion)
-            continue
-        changing.append(minion)
-        wrong = _judge(settings, look, choice)
+    looks = _looks(fleet, minions, findings)
+    choices = {
+        minion: rolling_look.choose(settings.action, settings.arguments, look)
+        for minion, look in looks.items()
+    }
+    already = [one for one, choice in choices.items() if choice.act == rolling_look.DONE]
+    changing = [minion for minion in choices if minion not in already]
+    ready = []
+    for minion in changing:
+        wrong = _judge(settings, looks[minion], choices[minion])
         for why in wrong:
             findings.add(why, minion)
         ready += [] if wrong else [minion]
     previews = preview(settings, fleet, ready, findings)
     check_hooks(settings, fleet, changing, findings)
     findings.refuse()
-    size = batch_size(settings.batch, len(changing))
+    return Prepared(_planned(settings, changing, already, now), previews)
+
+
+def _planned(
+    settings: Settings, changing: Sequence[str], already: Sequence[str], now: float
+) -> Plan:
     canaries = settings.canary
     if not isinstance(canaries, int):
         canaries = tuple(minion for minion in canaries if minion in changing)
+    size = batch_size(settings.batch, len(changing))
     batches, canary_batches = make_batches(changing, canaries, size)
-    return Prepared(
-        Plan(
-            settings.action,
-            settings.given,
-            settings.steps,
-            batches,
-            canary_batches,
-            tuple(already),
-            now,
-        ),
-        previews,
+    return Plan(
+        settings.action,
+        settings.given,
+        settings.steps,
+        batches,
+        canary_batches,
+        tuple(already),
+        now,
     )
 
 

@@ -69,8 +69,6 @@ def _result(progress: Progress, host: Host) -> str:
         return CHANGED[plan.action]
     if ACT in host.done:
         return f"{CHANGED[plan.action]}, not finished"
-    if host.begun == ACT:
-        return "was cut"
     return "drained, to do" if host.drained else "to do"
 
 

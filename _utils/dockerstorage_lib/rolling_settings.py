@@ -147,6 +147,10 @@ def _read_type(path: str, values: Mapping[str, Any]) -> str:
     kind = values.get("tgt_type", default)
     if kind not in TGT_TYPES:
         raise BadInput(f"{path}:tgt_type: {kind!r}; allowed are {', '.join(TGT_TYPES)}")
+    if kind != "list" and default == "list":
+        raise BadInput(
+            f"{path}:tgt_type: {kind!r}; a list of ids has the type list, or leave it out"
+        )
     return str(kind)
 
 

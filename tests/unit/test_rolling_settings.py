@@ -18,6 +18,7 @@ WRONG = [
     ({**GOOD, "tgt": ""}, "rolling:tgt: '' is no target"),
     ({**GOOD, "tgt": 5}, "rolling:tgt: 5"),
     ({**GOOD, "tgt_type": "regex"}, "rolling:tgt_type: 'regex'; allowed are glob, pcre,"),
+    ({**GOOD, "tgt": ["a"], "tgt_type": "glob"}, "rolling:tgt_type: 'glob'; a list of ids"),
     ({**GOOD, "migrate": "overlay2"}, "rolling:migrate: 'overlay2' is no mapping"),
     ({**GOOD, "migrate": {}}, "rolling:migrate:driver"),
     ({**GOOD, "migrate": {"driver": "overlay2", "test": True}}, "rolling:migrate:test is no key"),
