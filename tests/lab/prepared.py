@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -58,12 +58,12 @@ def make_all(kinds: Iterable[str] = KINDS) -> list[Path]:
         return list(pool.map(path, kinds))
 
 
-def open_host(kind: str, name: str | None = None, devices: Sequence[str] = ()) -> hosts.Host:
+def open_host(kind: str, name: str | None = None) -> hosts.Host:
     """A new guest that is a copy of the prepared host, booted, dockerd running.
 
     End it with `host.guest.close()`.
     """
-    guest = Guest(name or kind, source=path(kind), devices=devices)
+    guest = Guest(name or kind, source=path(kind))
     try:
         guest.boot()
         return hosts.resume(guest, kind)

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ import pytest
 
 from dockerstorage_lib import migration_compare
 from tests.lab import masters, migrated, prepared, richhost
-from tests.lab.hosts import Host
+from tests.lab.guest import Guest
+from tests.lab.hosts import Host, resume
 from tests.lab.masters import Master
 from tests.lab.network import Network
 
@@ -104,31 +106,30 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet() -> Iterator[Fleet]:
     directory = Path(tempfile.mkdtemp(prefix="dsm-"))
-    prepared.path("direct")
-    with Network() as network, Master(network, directory, STATES) as master:
-        devices = {name: network.plug(name) for name in NAMES}
-        hosts: dict[str, Host] = {}
+    source = prepared.path("direct")
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        network = stack.enter_context(Network())
+        master = stack.enter_context(Master(network, directory, STATES))
+        master.start()
+        guests = [Guest(name, source=source, devices=network.plug(name)) for name in NAMES]
+        for guest in guests:
+            stack.callback(guest.close)
 
-        def open_(name: str) -> None:
+        def open_(guest: Guest) -> Host:
             with network.inside():
-                hosts[name] = prepared.open_host("direct", name, devices[name])
-            masters.configure(hosts[name].guest, network)
+                guest.boot()
+            masters.configure(guest, network)
+            return resume(guest, "direct")
 
-        try:
-            master.start()
-            with ThreadPoolExecutor() as pool:
-                list(pool.map(open_, NAMES))
-            master.await_minions(NAMES)
-            synced = master.ask((NAMES, "saltutil.sync_all"))[0]
-            assert all("modules.dockerstorage" in synced[name]["modules"] for name in NAMES)
-            status, told = master.run("saltutil.sync_all")
-            assert status == 0, told
-            ordered = {name: hosts[name] for name in NAMES}
-            yield Fleet(ordered, network, master, directory)
-        finally:
-            for host in hosts.values():
-                host.guest.close()
-    shutil.rmtree(directory, ignore_errors=True)
+        with ThreadPoolExecutor() as pool:
+            hosts = dict(zip(NAMES, pool.map(open_, guests), strict=True))
+        master.await_minions(NAMES)
+        synced = master.ask((NAMES, "saltutil.sync_all"))[0]
+        assert all("modules.dockerstorage" in synced[name]["modules"] for name in NAMES)
+        status, told = master.run("saltutil.sync_all")
+        assert status == 0, told
+        yield Fleet(hosts, network, master, directory)
 
 
 def contents(host: Host) -> dict[str, Any]:
@@ -182,10 +183,10 @@ def test_a_migration_goes_on_after_the_canary_is_mended_a_power_cut_and_a_killed
 ) -> None:
     fleet.hosts["db2"].docker("stop", "-t", "0", "lost")
     before = fleet.each(contents)
-    resume = {"resume": True}
-    cut_in_the_second_batch(fleet, resume)
+    again = {"resume": True}
+    cut_in_the_second_batch(fleet, again)
     assert migrated.driver(fleet.hosts["db2"]) == "overlay2", "the canary is through"
-    state = fleet.orchestrate("migrate", resume)
+    state = fleet.orchestrate("migrate", again)
     assert state["result"] is True, state["comment"]
     assert set(state["changes"]) == {"db1", "db3"}
     after = fleet.each(contents)
