@@ -10,7 +10,7 @@ import pytest
 from tests.functional import installs
 from tests.functional.conftest import public_functions
 
-MODULES = ("dockerstorage", "dmsetup")
+MODULES = ("dockerstorage", "dockerstorage_formula", "dmsetup")
 # It loads on masters alone, see test_rolling.py.
 ORCHESTRATED = "dockerstorage_rolling"
 
@@ -49,7 +49,11 @@ def told(host) -> dict[str, dict]:
     """What the loader tells of our functions: names, signatures, documents; of one process."""
     names, states, *rest = host.ask(
         ("sys.list_functions", list(MODULES), {}),
-        ("sys.list_state_functions", ["dockerstorage", ORCHESTRATED], {}),
+        (
+            "sys.list_state_functions",
+            ["dockerstorage", "dockerstorage_formula", ORCHESTRATED],
+            {},
+        ),
         *(("sys.argspec", [f"{module}.*"], {}) for module in MODULES),
         *(("sys.doc", [module], {}) for module in MODULES),
     )
