@@ -22,7 +22,7 @@ from tests.lab import cache, network, salthost
 from tests.lab.errors import LabError
 from tests.lab.guest import Guest
 
-START_SECONDS = 120
+START_SECONDS = 240
 # The master dies with whoever started it, and all of its processes with the first of them.
 CAGE = "setpriv --pdeathsig KILL unshare --pid --fork --kill-child=KILL --mount-proc --".split()
 
@@ -32,7 +32,7 @@ import json, sys
 import salt.client
 client = salt.client.LocalClient(sys.argv[1])
 found = [
-    client.cmd(minions, function, args, kwarg=named, tgt_type="list", timeout=60)
+    client.cmd(minions, function, args, kwarg=named, tgt_type="list", timeout=int(sys.argv[2]))
     for minions, function, args, named in json.load(sys.stdin)
 ]
 print("\\n" + json.dumps(found))
@@ -95,7 +95,7 @@ class Master:
         until = time.monotonic() + START_SECONDS
         while True:
             try:
-                answers = self.ask((minions, "test.ping"))[0]
+                answers = self.ask((minions, "test.ping"), timeout=10)[0]
             except LabError:  # the master is not up yet
                 answers = {}
             if all(answers.get(minion) is True for minion in minions):
@@ -104,10 +104,10 @@ class Master:
                 raise LabError(f"no answer of all minions: {answers}\n{self.log()}")
             time.sleep(1)
 
-    def ask(self, *questions: tuple[Any, ...]) -> list[dict[str, Any]]:
+    def ask(self, *questions: tuple[Any, ...], timeout: int = 60) -> list[dict[str, Any]]:
         """What minions answer: (minions, function, arguments, named arguments)."""
         full = [[*one, *([], {})[len(one) - 2 :]] for one in questions]
-        argv = self._network.argv(sys.executable, "-c", ASK, str(self.config))
+        argv = self._network.argv(sys.executable, "-c", ASK, str(self.config), str(timeout))
         done = self._finish(argv, json.dumps(full))
         found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
         return found

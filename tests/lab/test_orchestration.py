@@ -221,7 +221,8 @@ def cut_in_the_second_batch(fleet: Fleet, given: dict[str, Any]) -> None:
             assert time.monotonic() < until
             time.sleep(0.2)
         folder = "/var/lib/dockerstorage/migration"
-        guest.run(f"until grep -q stop {folder}/journal.jsonl; do sleep 0.2; done", timeout=90)
+        stops = f"""until grep -q '"begin": "stop"' {folder}/journal.jsonl; do sleep 0.1; done"""
+        guest.run(stops, timeout=90)
         run.kill()
     fleet.master.kill()
     guest.cut_power()
