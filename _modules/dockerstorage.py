@@ -121,7 +121,7 @@ def report():
     the engine chooses; its ``options``; the ``file`` and what in it ``says`` so: a key, a variable
     or ExecStart; ``unresolved``: what could not be understood), ``hidden_store``, ``warnings``
     (each with ``code``, ``text``, ``remedy``; conflicts of the configuration among them),
-    ``unseen`` (each with ``what``, ``why``), ``loop_files`` (of a loop-lvm pool that is not active),
+    ``unseen`` (each with ``what``, ``why``), ``loop_files`` (of a loop-lvm pool that is not up),
     ``summary`` (lines to read).
 
     CLI Example:

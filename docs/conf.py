@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent / "_extension"))
 
 project = "dockerstorage"
-copyright = "the dockerstorage authors"  # noqa: A001
+copyright = "the dockerstorage authors"
 extensions = ["myst_parser", "docstrings"]
 exclude_patterns = ["_extension"]
 nitpicky = True  # with make's -W a link that leads nowhere ends the build
