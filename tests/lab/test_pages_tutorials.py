@@ -1,0 +1,28 @@
+"""The tutorials, typed one after the other on one host with its master."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import reader
+from tests.lab.cache import REPO
+
+#: In the order of the handbook; the last takes the thin pool away.
+TUTORIALS = ("first-prune", "watched-pool", "another-host", "leave-devicemapper")
+
+
+@pytest.fixture(scope="module")
+def one() -> Iterator[reader.Reader]:
+    with reader.reading(installed=True) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_a_tutorial_works_as_written(one: reader.Reader, name: str) -> None:
+    assert one.read((REPO / "docs/tutorials" / f"{name}.md").read_text()) > 5
+
+
+def test_all_tutorials_are_read() -> None:
+    assert {path.stem for path in (REPO / "docs/tutorials").glob("*.md")} == set(TUTORIALS)
