@@ -13,7 +13,7 @@ All other blocks are only looked at. Pure functions.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 FENCE = re.compile(r"^```(?P<kind>\w*)[^\n]*\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -70,7 +70,8 @@ def _yaml(body: str) -> Iterator[File]:
         yield File(path[1], body)
 
 
-BLOCKS = {"bash": _bash, "console": _console, "yaml": _yaml}
+Steps = Callable[[str], Iterable[Command | File]]
+BLOCKS: dict[str, Steps] = {"bash": _bash, "console": _console, "yaml": _yaml}
 
 
 def without_comment(line: str) -> str:

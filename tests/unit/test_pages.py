@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from tests.lab import pages, reader
 from tests.lab.cache import REPO
 from tests.lab.pages import Command, File
