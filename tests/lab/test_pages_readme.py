@@ -7,5 +7,6 @@ from tests.lab.cache import REPO
 
 
 def test_the_readme_works_as_written() -> None:
-    with reader.reading() as one:
-        assert one.read((REPO / "README.md").read_text()) > 15
+    readme = (REPO / "README.md").read_text()
+    with reader.reading(readme) as one:
+        assert one.read(readme) > 15
