@@ -62,24 +62,25 @@ browser: packages ## the fleet's page in headless Chromium
 
 .PHONY: test
 test: packages ## everything: check, functional on Salt 3006 and 3008, lab
-	@$(PYTHON) tests/environments/suite.py lint types unit functional-3006 functional-3008 lab
+	@$(PYTHON) tests/environments/suite.py lint types unit docs \
+		functional-3006+functional-3008+lab-images browser lab
 
 .PHONY: test-3007
 test-3007: functional-3007 ## the functional tests on Salt 3007 (best effort)
 
 .PHONY: functional
 functional: packages ## the extension in real minions of Salt 3006 and 3008, on this machine
-	@$(PYTHON) tests/environments/suite.py functional-3006 functional-3008
+	@$(PYTHON) tests/environments/suite.py functional-3006+functional-3008
 
 .PHONY: functional-3006 functional-3007 functional-3008
 functional-3006 functional-3007 functional-3008: functional-%: packages
 	@venv=$(call in,$*)
-	$(call pytest,900,functional-$*,tests/functional)
+	$(call pytest,1500,functional-$*,tests/functional)
 
 .PHONY: lab
 lab: packages lab-images ## the tests on a real devicemapper host, a guest of this machine
 	@venv=$(call in,3008)
-	$(call pytest,4500,lab,tests/lab -n $(LAB_WORKERS) --dist loadfile)
+	$(call pytest,4600,lab,tests/lab -n $(LAB_WORKERS) --dist loadfile)
 
 .PHONY: lab-images
 lab-images: packages

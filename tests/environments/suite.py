@@ -1,8 +1,9 @@
 """Run make targets one after the other, all of them whatever fails, and count their tests.
 
-    suite.py lint unit lab
+    suite.py lint unit functional-3006+functional-3008 lab
 
-A target without a report of its own (a linter) counts as one test. The last line is the sum.
+Targets joined by + run side by side; the output of each comes whole, when it has ended. A target
+without a report of its own (a linter) counts as one test. The last line is the sum.
 """
 
 from __future__ import annotations
@@ -13,23 +14,32 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def run(target: str, reports: Path) -> Counter[str]:
-    """Run a target and count what passed, failed and was skipped in it."""
-    print(f"\n===== make {target}", flush=True)
-    status = subprocess.run(
-        ["make", target, f"REPORTS={reports}"], cwd=ROOT, check=False
-    ).returncode
+def run(target: str, reports: Path, alone: bool) -> tuple[Counter[str], float]:
+    """Run a target; what passed, failed and was skipped in it, and the seconds that it took."""
+    started = time.monotonic()
+    argv = ["make", target, f"REPORTS={reports}"]
+    if alone:
+        print(f"\n===== make {target}", flush=True)
+        status = subprocess.run(argv, cwd=ROOT, check=False).returncode
+    else:
+        done = subprocess.run(
+            argv, cwd=ROOT, check=False, text=True, errors="replace",
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        status = done.returncode
+        print(f"\n===== make {target}\n{done.stdout}", flush=True)
     counts = read_report(reports / f"{target}.xml")
     if status != 0 and not counts["failed"]:
         counts["failed"] = 1  # it broke before or beside its tests
     if status == 0 and not counts:
         counts["passed"] = 1
-    return counts
+    return counts, time.monotonic() - started
 
 
 def read_report(path: Path) -> Counter[str]:
@@ -58,11 +68,15 @@ def main() -> int:
     total: Counter[str] = Counter()
     lines = []
     with tempfile.TemporaryDirectory(prefix="reports-") as folder:
-        for target in sys.argv[1:]:
-            started = time.monotonic()
-            counts = run(target, Path(folder))
-            total.update(counts)
-            lines.append(f"{target:16} {time.monotonic() - started:5.0f} s  {tell(counts)}")
+        for group in sys.argv[1:]:
+            targets = group.split("+")
+            alone = len(targets) == 1
+            with ThreadPoolExecutor(len(targets)) as pool:
+                runs = {one: pool.submit(run, one, Path(folder), alone) for one in targets}
+            for target, running in runs.items():
+                counts, seconds = running.result()
+                total.update(counts)
+                lines.append(f"{target:16} {seconds:5.0f} s  {tell(counts)}")
     print("\n===== summary", *lines, tell(total), sep="\n", flush=True)
     return 1 if total["failed"] else 0
 

@@ -26,7 +26,6 @@ if __package__ in (None, ""):  # run as a file
 from tests.lab import cache, recipe, wheels
 from tests.lab.steps import run, say
 
-UML_MODULES = Path("/usr/lib/uml/modules")
 PARTS = (
     "build.py",
     "recipe.py",
@@ -51,6 +50,11 @@ class Images:
         return self.directory / "salt.img"
 
     @property
+    def kernel(self) -> Path:
+        """The folder of the kernel's program and of the libc that it needs."""
+        return self.directory / "kernel"
+
+    @property
     def xstate(self) -> Path:
         """The library that the kernel's process is started with, see `xstate.c`."""
         return self.directory / "xstate.so"
@@ -70,10 +74,9 @@ def ensure() -> Images:
 
 
 def recipe_hash() -> str:
-    """Over all that decides what is in the images, the kernel's modules' version included."""
+    """Over all that decides what is in the images."""
     parts = [*(cache.LAB / name for name in PARTS), cache.REPO / "setup.py"]
-    kernel = ",".join(sorted(path.name for path in UML_MODULES.iterdir()))
-    return cache.digest([*parts, _packaging_part(), kernel])
+    return cache.digest([*parts, _packaging_part()])
 
 
 def _packaging_part() -> str:
@@ -102,13 +105,14 @@ def _build(target: Path) -> None:
         with ThreadPoolExecutor() as pool:
             python = pool.submit(wheels.collect, work)
             tree = pool.submit(_make_tree, work)
-            docker = pool.submit(_fetch_newer_docker, work)
-            for job in (python, tree, docker):
+            newer = pool.submit(_fetch_newer, work)
+            for job in (python, tree, newer):
                 job.result()
-        _finish_tree(work / "tree", work / "docker")
+        _finish_tree(work / "tree", work / "newer")
         _install_salts(work)
         result = work / "result"
         result.mkdir()
+        _take_kernel(work / "newer", result / "kernel")
         source = cache.LAB / "xstate.c"
         run(["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", result / "xstate.so", source])
         _image(work / "salt", result / "salt.img", recipe.SALT_IMAGE_BYTES, journal=False)
@@ -125,11 +129,22 @@ def _make_tree(work: Path) -> None:
     run(["mmdebstrap", "--quiet", "--variant=minbase", include, recipe.SUITE, work / "tree"])
 
 
-def _fetch_newer_docker(work: Path) -> None:
-    """Unpack the newer Debian's docker.io, from the mirror this machine uses if it tells one."""
-    say("fetching Docker 26")
-    argv = ["mmdebstrap", "--quiet", "--variant=extract", "--include=docker.io"]
-    run([*argv, recipe.NEWER_SUITE, work / "docker", *_mirror()])
+def _fetch_newer(work: Path) -> None:
+    """Unpack what is of the newer Debian, from the mirror this machine uses if it tells one."""
+    say("fetching Docker 26 and the kernel")
+    include = "--include=" + ",".join(recipe.NEWER_PACKAGES)
+    argv = ["mmdebstrap", "--quiet", "--variant=extract", include]
+    run([*argv, recipe.NEWER_SUITE, work / "newer", *_mirror()])
+
+
+def _take_kernel(newer: Path, folder: Path) -> None:
+    """The kernel's program, made to look for its libc in the folder that it is started in."""
+    folder.mkdir()
+    for name in recipe.NEWER_KERNEL_FILES:
+        shutil.copy(newer / name, folder)
+    program = folder / Path(recipe.NEWER_KERNEL_FILES[0]).name
+    beside = recipe.LOADER_BESIDE.ljust(len(recipe.LOADER), b"\0")
+    program.write_bytes(program.read_bytes().replace(recipe.LOADER, beside))
 
 
 def _mirror() -> list[str]:
@@ -142,7 +157,7 @@ def _mirror() -> list[str]:
     return found.stdout.split()[:1]
 
 
-def _finish_tree(tree: Path, newer_docker: Path) -> None:
+def _finish_tree(tree: Path, newer: Path) -> None:
     """The lab's own files, the kernel's modules, the newer dockerd, Salt's commands."""
     for name, text in recipe.FILES.items():
         path = tree / name
@@ -152,13 +167,13 @@ def _finish_tree(tree: Path, newer_docker: Path) -> None:
     _set_units(tree / "etc/systemd")
     modules = tree / "usr/lib/modules"
     modules.mkdir(parents=True, exist_ok=True)
-    for version in UML_MODULES.iterdir():
+    for version in (newer / recipe.NEWER_MODULES).iterdir():
         run(["cp", "-a", version, modules])
         run(["depmod", "-b", tree, version.name])
-    newer = tree / "opt/docker26"
-    newer.mkdir(parents=True)
+    docker = tree / "opt/docker26"
+    docker.mkdir(parents=True)
     for name in recipe.NEWER_DOCKER_FILES:
-        shutil.copy2(newer_docker / name, newer)
+        shutil.copy2(newer / name, docker)
     for name, program in recipe.ALTERNATIVES.items():
         _link(tree / "etc/alternatives" / name, f"/usr/sbin/{program}")
     for name in recipe.SALT_COMMANDS:

@@ -11,6 +11,8 @@ from tests.lab.channel import Channel
 from tests.lab.errors import CommandFailed, CommandTimeout, GuestGone
 
 GRACE_SECONDS = 10.0  # beyond a command's timeout, for the agent's answer
+#: Timeouts are written for a quiet machine, against what hangs: a busy one takes longer.
+PATIENCE = 2.5
 Command = str | Sequence[str]  # text for bash, or words as they are
 Input = str | bytes | None
 Environment = Mapping[str, str] | None
@@ -54,7 +56,8 @@ class Commands:
     def run(
         self, command: Command, timeout: float, check: bool, input: Input, env: Environment
     ) -> Result:
-        """Run it to its end; the agent kills it after `timeout` seconds."""
+        """Run it to its end; the agent kills it after `timeout` seconds, with patience."""
+        timeout *= PATIENCE
         name = self._begin(command, timeout, input, env)
         return self.finish(name, _text(command), timeout + GRACE_SECONDS, check)
 

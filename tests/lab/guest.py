@@ -23,7 +23,7 @@ from tests.lab.commands import Background, Commands, Result
 from tests.lab.disks import Disks
 from tests.lab.errors import BootFailed, GuestGone, LabError
 
-BOOT_TIMEOUT = 60.0
+BOOT_TIMEOUT = 120.0
 TAIL_LINES = 40
 _open_guests: weakref.WeakSet[Guest] = weakref.WeakSet()
 
@@ -79,8 +79,9 @@ class Guest:
         parameters.append(f"systemd.hostname={self.name}")
         drives, port = self._disks.drives(), channel.port.fileno()
         cpu = uml.choose_cpu(self.directory) if self._cpu is None else self._cpu
+        images = self.images
         self._machine = uml.Machine(
-            self.directory, drives, parameters, port, self.memory, cpu, self.images.xstate
+            self.directory, drives, parameters, port, self.memory, cpu, images.kernel, images.xstate
         )
         channel.connect()
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 # What the machine that builds and boots needs; `build.py` installs what is missing.
 HOST_PACKAGES = {
-    "/usr/bin/linux.uml": "user-mode-linux",
     "/usr/bin/mmdebstrap": "mmdebstrap",
     "/sbin/mkfs.ext4": "e2fsprogs",
     "/sbin/depmod": "kmod",
@@ -27,9 +26,19 @@ GUEST_PACKAGES = (
 ).split()
 
 # Docker 26 no longer knows devicemapper. Its dockerd runs on bookworm's libc, containerd and runc,
-# so one image serves both engines.
+# so one image serves both engines. The kernel is the newer one as well: it does the same work in a
+# quarter less time than bookworm's 6.1. It needs its own Debian's libc, which lies beside it.
 NEWER_SUITE = "trixie"
+NEWER_PACKAGES = ("docker.io", "user-mode-linux", "libc6")
 NEWER_DOCKER_FILES = ("usr/sbin/dockerd", "usr/sbin/docker-proxy")
+NEWER_MODULES = "usr/lib/uml/modules"
+NEWER_KERNEL_FILES = (
+    "usr/bin/linux.uml",
+    "usr/lib/x86_64-linux-gnu/libc.so.6",
+    "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
+)
+# Which loader the kernel's program names, and what it names instead: the one in its own folder.
+LOADER, LOADER_BESIDE = b"/lib64/ld-linux-x86-64.so.2", b"./ld-linux-x86-64.so.2"
 
 # name of the venv under /opt/salt -> exact Salt; the first is the one on the guest's PATH
 SALTS = {"3008": "3008.5", "3006": "3006.30"}

@@ -159,7 +159,8 @@ def test_a_file_of_the_engine_is_damaged(
     name: str, store: Path, whole: dict[str, Any], tmp_path: Path
 ) -> None:
     pattern, damage = DAMAGE[name]
-    victim = sorted(store.glob(pattern))[0]
+    # The devices beneath a container's own hold nothing that is missed.
+    victim = min(path for path in store.glob(pattern) if not path.name.endswith("-init"))
     damage(victim)
     listed = rescued.rescue(store, None)
     done = rescued.rescue(store, tmp_path / "bundle")

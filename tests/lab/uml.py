@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.lab import cache
 from tests.lab.errors import LabError
 
-KERNEL = "/usr/bin/linux.uml"
+KERNEL = "./linux.uml"
 UMID = "m"
 SAMPLE_SECONDS = 0.1
 PREFIX = "dslab-"  # short: the management console is a Unix socket below it
@@ -54,12 +54,14 @@ class Machine:
         port: int,
         memory: str,
         cpu: int,
+        kernel: Path,
         preload: Path,
     ) -> None:
-        """Start it. `port` is a socket's descriptor, the guest's first serial line; `preload`:
-        a library to load before all others."""
+        """Start it. `port` is a socket's descriptor, the guest's first serial line; `kernel`: the
+        folder of the program and its libc; `preload`: a library to load before all others."""
         # On one CPU the kernel's process and the guest's hand over to each other twice as fast.
         argv = ["taskset", "-c", str(cpu)]
+        argv += ["env", f"LD_LIBRARY_PATH={kernel}", f"LD_PRELOAD={preload}"]
         argv += [KERNEL, f"mem={memory}", "root=/dev/ubda", f"ssl0=fd:{port}", *OPTIONS]
         argv += [f"uml_dir={directory}/", f"umid={UMID}", *parameters]
         argv += [f"ubd{n}{drive.flags}={drive.spec}" for n, drive in enumerate(drives)]
@@ -71,13 +73,13 @@ class Machine:
                 stdout=console,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                cwd=kernel,
                 pass_fds=(port,),
                 # guest memory is a file there; it is unlinked at once and dies with the guest
                 env={
                     "PATH": os.environ.get("PATH", ""),
                     "TMPDIR": "/dev/shm",
                     "HOME": "/root",
-                    "LD_PRELOAD": str(preload),
                 },
             )
         self._watcher = subprocess.Popen(

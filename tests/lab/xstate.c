@@ -1,4 +1,4 @@
-/* For processors with more register state than Linux 6.1 for user mode reserves room for (Intel's
+/* For processors with more register state than Linux for user mode reserves room for (Intel's
  * AMX): it hands back to the host what it has, and the host takes the whole or nothing (EFAULT), so
  * that the guest's first process dies of it. Loaded before libc, this gives the host the whole; a
  * part that is not there is marked unused in the state's own header. */
