@@ -1,6 +1,6 @@
 """A reader who does in a guest what a page says, command by command, and looks at what it shows.
 
-README and tutorials are written for hosts called db1 and db2, with disks /dev/sdb and /dev/sdc, the
+README and tutorials are written for hosts called db1 and db2, with disks /dev/sdb to /dev/sdd, the
 checkout in /srv/dockerstorage, file roots in /srv/salt and pillar in /srv/pillar. The guest is such
 a db1 and its master. db2 is made when a page first speaks of it: a second minion of the guest,
 whose engine is another one, on overlay2, with a network of its own.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from tests.lab import front, pages, prepared, salthost
@@ -61,6 +61,7 @@ SECOND_MINION = {
     "sock_dir": "/run/salt/db2",
     "pidfile": "/run/salt-db2.pid",
     "log_file": "/var/log/salt/db2",
+    "multiprocessing": False,
     "dockerstorage": {"docker_url": "unix:///run/docker-db2.sock"},
 }
 # A network of its own, but the host's mounts: its files are written from outside of it.
@@ -95,15 +96,23 @@ class Reader:
         self.guest = host.guest
         self._second = False
 
-    def read(self, page: str) -> int:
-        """Do what a page says; raises Disagrees at the first difference. How much was done."""
-        steps = pages.read(page)
-        for step in steps:
+    def read(self, page: str, later: Sequence[pages.Command | pages.File] = ()) -> int:
+        """Do what a page says; raises Disagrees at the first difference. How much was done.
+
+        later: steps of pages that are read after this one. What is typed there again, be it with
+        its output cut to what matters, is not typed twice.
+        """
+        again = [step.text for step in later if isinstance(step, pages.Command)]
+        done = 0
+        for step in pages.read(page):
             if isinstance(step, pages.File):
                 self.guest.push(step.path, step.text)
-            elif step.text not in NOT_RUN:
+            elif step.text in NOT_RUN or any(_same(step.text, text) for text in again):
+                continue
+            else:
                 self._type(step)
-        return len(steps)
+            done += 1
+        return done
 
     def _type(self, command: pages.Command) -> None:
         if "'db2'" in command.text and not self._second:
@@ -133,6 +142,11 @@ class Reader:
         return result
 
 
+def _same(command: str, other: str) -> bool:
+    """Whether the other is the command, shown by a program of its own or not."""
+    return other == command or other.startswith(f"{command} --out=json | jq ")
+
+
 @contextmanager
 def reading(*texts: str) -> Iterator[Reader]:
     """A reader in a new guest: a populated devicemapper host and its master, called db1.
@@ -143,11 +157,15 @@ def reading(*texts: str) -> Iterator[Reader]:
         guest.boot()
         host = resume(guest, "direct")
         guest.run(SET_UP)
-        guest.run(f"ln -s {host.spare} /dev/sdb; ln -s {guest.add_disk(4 << 30)} /dev/sdc")
+        disks = (host.spare, guest.add_disk(2 << 30), guest.add_disk(1 << 30))
+        for disk, name in zip(disks, ("sdb", "sdc", "sdd"), strict=True):
+            guest.run(f"ln -s {disk} /dev/{name}")
         for step in (step for text in texts for step in pages.read(text)):
             if isinstance(step, pages.File) and step.path.startswith("/etc/salt/"):
                 guest.push(step.path, step.text)
         server = guest.start([PYTHON, "/src/tests/lab/front.py", "serve"])
+        # Jobs in threads: what one has imported serves the next.
+        guest.push("/etc/salt/minion.d/threads.conf", "multiprocessing: false")
         salthost.start(guest, minion="db1")
         guest.run(f"until test -S {front.SOCKET}; do sleep 0.2; done", timeout=120)
         try:
