@@ -68,21 +68,14 @@ SECOND_MINION = {
 SECOND_ENGINE = """[Service]
 Type=notify
 NotifyAccess=all
-ExecStart=/usr/bin/nsenter --net=/run/netns/db2 /usr/sbin/dockerd --config-file /etc/docker/db2.json
+ExecStart=/usr/bin/nsenter --net=/run/netns/db2 /usr/sbin/dockerd --config-file /etc/docker/db2.json \\
+    --host unix:///run/docker-db2.sock --storage-driver overlay2 --iptables=false \\
+    --data-root /var/lib/docker-db2 --exec-root /run/docker-db2 --pidfile /run/docker-db2.pid \\
+    --containerd /run/containerd/containerd.sock --containerd-namespace db2 \\
+    --containerd-plugins-namespace db2-plugins
 Delegate=yes
 KillMode=process
 """
-SECOND_SETTINGS = {
-    "hosts": ["unix:///run/docker-db2.sock"],
-    "data-root": "/var/lib/docker-db2",
-    "exec-root": "/run/docker-db2",
-    "pidfile": "/run/docker-db2.pid",
-    "containerd": "/run/containerd/containerd.sock",
-    "containerd-namespace": "db2",
-    "containerd-plugin-namespace": "db2-plugins",
-    "storage-driver": "overlay2",
-    "iptables": False,
-}
 
 
 class Disagrees(LabError):
@@ -176,7 +169,7 @@ def reading(*texts: str) -> Iterator[Reader]:
 
 def second_host(guest: Guest) -> None:
     """Make db2, and wait until it is reached."""
-    guest.push("/etc/docker/db2.json", json.dumps(SECOND_SETTINGS))
+    guest.push("/etc/docker/db2.json", "{}")
     guest.push("/etc/salt/db2/minion", json.dumps(SECOND_MINION))
     guest.push("/etc/systemd/system/docker-db2.service", SECOND_ENGINE)
     command = "salt-minion -c /etc/salt/db2"
