@@ -68,7 +68,8 @@ SECOND_MINION = {
 SECOND_ENGINE = """[Service]
 Type=notify
 NotifyAccess=all
-ExecStart=/usr/bin/nsenter --net=/run/netns/db2 /usr/sbin/dockerd --config-file /etc/docker/db2.json \\
+ExecStart=/usr/bin/nsenter --net=/run/netns/db2 \\
+    /usr/sbin/dockerd --config-file /etc/docker/db2.json \\
     --host unix:///run/docker-db2.sock --storage-driver overlay2 --iptables=false \\
     --data-root /var/lib/docker-db2 --exec-root /run/docker-db2 --pidfile /run/docker-db2.pid \\
     --containerd /run/containerd/containerd.sock --containerd-namespace db2 \\
