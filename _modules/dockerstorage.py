@@ -41,8 +41,10 @@ try:
         driverlook,
         errors,
         export_job,
+        export_options,
         export_plan,
         gather,
+        history_view,
         import_job,
         import_options,
         lock,
@@ -64,9 +66,9 @@ try:
         watcher,
     )
     from dockerstorage_lib import devices as devices_
-    from dockerstorage_lib import export as export_
     from dockerstorage_lib import extend as extend_
     from dockerstorage_lib import jobs as jobs_
+    from dockerstorage_lib import metrics as metrics_
     from dockerstorage_lib import migrate as migrate_
     from dockerstorage_lib import protect as protect_
     from dockerstorage_lib import reclaim as reclaim_
@@ -74,7 +76,7 @@ try:
     from dockerstorage_lib import remediate as remediate_
     from dockerstorage_lib import report as report_
     from dockerstorage_lib import rescue as rescue_
-    from dockerstorage_lib.adapters import engine, engine_export, engine_import
+    from dockerstorage_lib.adapters import engine, engine_export, engine_import, textfile
 
     IMPORT_ERROR = None
 except ImportError as error:
@@ -109,21 +111,26 @@ def __virtual__():
     return __virtualname__
 
 
-def report():
+def report(reclaimable=False):
     """
     Show what an operator should know of the host's Docker storage.
 
     Works with a silent engine, with any storage driver and with no Docker at all, and says in
     ``unseen`` what could not be looked at.
 
+    reclaimable
+        Also plan a prune with this host's policy, and tell what it would free. Nothing is removed.
+
     Returns a dict: ``engine`` (running, version, driver, data_root), ``pool`` (None without a thin
     pool; the fields of ``pool``, ``kind``, and as far as there are: ``vg`` with name, free_bytes
     and missing_devices; ``monitored``, ``autoextend_threshold``, ``autoextend_percent``;
-    ``loop_files``), ``counts`` (containers, running, images, volumes, networks), ``configuration``
-    (the ``driver`` that counts, None if the engine chooses; its ``options``; the ``file`` and what
-    in it ``says`` so: a key, a variable or ExecStart; ``unresolved``: what could not be
-    understood), ``hidden_store``, ``warnings`` (each with ``code``, ``text``, ``remedy``; conflicts
-    of the configuration among them), ``unseen`` (each with ``what``, ``why``), ``loop_files`` (of a
+    ``loop_files``), ``forecast`` (of that pool: what ``history`` tells of it, without the samples;
+    None if no history was kept), ``reclaimable_bytes`` (only if asked; None if it cannot be known),
+    ``counts`` (containers, running, images, volumes, networks), ``configuration`` (the ``driver``
+    that counts, None if the engine chooses; its ``options``; the ``file`` and what in it ``says``
+    so: a key, a variable or ExecStart; ``unresolved``: what could not be understood),
+    ``hidden_store``, ``warnings`` (each with ``code``, ``text``, ``remedy``; conflicts of the
+    configuration among them), ``unseen`` (each with ``what``, ``why``), ``loop_files`` (of a
     loop-lvm pool that is not up), ``summary`` (lines to read).
 
     CLI Example:
@@ -131,11 +138,80 @@ def report():
     .. code-block:: bash
 
         salt '*' dockerstorage.report
+        salt '*' dockerstorage.report reclaimable=True
     """
     with _salt_errors():
-        sight = report_.look(lambda: _engine(LOOK_SECONDS), data_root=_config().get("data_root"))
+        policy.read_flag("reclaimable", reclaimable)
+        data_root = _config().get("data_root")
+        sight = report_.look(lambda: _engine(LOOK_SECONDS), time.time(), data_root)
         found = report_.as_dict(sight)
+        if reclaimable:
+            found["reclaimable_bytes"] = _reclaimable_bytes(found)
         return {**found, "summary": summary.report_lines(found)}
+
+
+def history(pool=None, days=None):
+    """
+    Show how full thin pools were, as the beacon saw them, and when they will be full.
+
+    The beacon keeps a sample in five minutes, for 90 days at most: of older ones the fullest of
+    each hour (after a day) or of each 8 hours (after a week), in 64 KiB for the whole host.
+
+    pool
+        Device-mapper name of a pool; all that were kept if left out.
+    days
+        Only the samples of the last so many days. The forecast does not depend on it.
+
+    Returns a dict: ``pools`` (by name, each with ``samples``: lists of seconds since the epoch,
+    data percent and metadata percent, the oldest first; ``seconds_to_data_full``,
+    ``seconds_to_metadata_full`` from now: None if they do not fill, not within a year, or nobody
+    knows; ``observed_data_seconds``, ``observed_metadata_seconds``: the time, a week at most, of
+    whose rate that is), ``unseen`` (each with ``what``, ``why``: a file that cannot be read, or
+    why the beacon cannot write it).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.history
+        salt 'db1' dockerstorage.history docker-thinpool days=7
+    """
+    with _salt_errors():
+        return history_view.show(pool, days, time.time())
+
+
+def metrics(path=None, reclaimable=False):
+    """
+    Write the report's figures for the textfile collector of Prometheus' node exporter.
+
+    Call it from a schedule. The file is whole at any moment, and readable for everybody.
+
+    path
+        File to write, ending in ``.prom``. Default: ``dockerstorage.prom`` in
+        ``/var/lib/prometheus/node-exporter``, or in ``/var/lib/node_exporter/textfile_collector``,
+        whichever is there. ``-``: write nothing and return the text.
+    reclaimable
+        Also plan a prune, for ``dockerstorage_reclaimable_bytes``. Nothing is removed.
+
+    Returns a dict: ``path`` (None if nothing was written), ``series`` (how many), ``text`` (only
+    for ``-``). Fails, with nothing written, if there is no such folder or it cannot be written to.
+    What cannot be seen of the host has no series, and is no failure.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.metrics
+        salt 'db1' dockerstorage.metrics path=-
+    """
+    with _salt_errors(), lock.held("metrics"):
+        target = None if path == "-" else textfile.place(path)
+        found = metrics_.metrics(report(reclaimable), time.time())
+        told = {"path": target and str(target), "series": sum(len(one.series) for one in found)}
+        if target is None:
+            return {**told, "text": metrics_.text(found)}
+        textfile.write(target, metrics_.text(found))
+        return told
 
 
 def drivers():
@@ -279,6 +355,7 @@ def watch(
     memory
         Name under which this minion keeps what was seen, from one call to the next, until the
         host boots. Without it a call tells of every pool that is not well, and of no forecast.
+        With it a sample in five minutes is kept for ``history``.
     test
         Check the arguments and look at nothing.
 
@@ -835,7 +912,7 @@ def export(
     """
     _no_unknown(kwargs)
     with _salt_errors():
-        options = export_.read_options(consistent, logs, level)
+        options = export_options.read_options(consistent, logs, level)
         wanted = selection.read_wanted(
             labels, containers=containers, images=images, volumes=volumes, networks=networks
         )
@@ -910,7 +987,7 @@ def rescue(
     _no_unknown(kwargs)
     with _salt_errors():
         policy.read_flag("test", test)
-        options = export_.read_options(False, logs, level)
+        options = export_options.read_options(False, logs, level)
         wanted = selection.read_wanted(
             labels, containers=containers, images=images, volumes=volumes, networks=networks
         )
@@ -1226,6 +1303,19 @@ def _prune_policy(arguments):
             "protect_names": [*_names_to_protect(arguments), *config["protect_names"]],
         }
     )
+
+
+def _reclaimable_bytes(found):
+    """What a prune would free; None, and an entry in the report's ``unseen``, if nobody knows."""
+    try:
+        if not found["engine"]["running"]:
+            raise errors.EngineUnreachable("only the engine knows, and it does not answer")
+        with lock.held("prune"):
+            connection = _engine(LOOK_SECONDS)
+            return prune_job.reclaimable_bytes(connection, _prune_policy({}), time.time())
+    except (errors.DockerstorageError, OSError) as error:
+        found["unseen"].append({"what": "reclaimable bytes", "why": str(error)})
+        return None
 
 
 def _engine(timeout_seconds=None):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from .summary import human_bytes
+from .summary import human_bytes, human_duration
 from .watch import KERNEL_EVENT, Event
 
 _PHRASES = {
@@ -20,7 +20,6 @@ _PHRASES = {
     "unresponsive": "does not answer: its disks may hang",
     "gone": "is not there",
 }
-_UNITS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def as_dict(event: Event, vg_free_bytes: int | None) -> dict[str, Any]:
@@ -50,13 +49,7 @@ def sentence(event: Event, vg_free_bytes: int | None) -> str:
         ("metadata", event.seconds_to_metadata_full),
     ):
         if seconds:
-            facts.append(f"{what} full in about {_duration(seconds)} at this rate")
+            facts.append(f"{what} full in about {human_duration(seconds)} at this rate")
     if vg_free_bytes is not None:
         facts.append(f"{human_bytes(vg_free_bytes)} free in its volume group")
     return f"{event.pool} {phrase}{'; ' if facts else ''}{', '.join(facts)}"
-
-
-def _duration(seconds: int) -> str:
-    size, unit = next(one for one in _UNITS if seconds >= one[0])
-    count = round(seconds / size)
-    return f"{count} {unit}{'' if count == 1 else 's'}"

@@ -16,6 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from .errors import BadInput
 
 FORMAT = "dockerstorage bundle"
 VERSION = 1
@@ -107,3 +110,10 @@ class Manifest:
 def is_packed(path: str) -> bool:
     """Whether a file of a bundle is compressed."""
     return path.endswith(".zst")
+
+
+def read_path(argument: str, text: str) -> Path:
+    """Read the path of a bundle; raises BadInput, naming the argument."""
+    if not isinstance(text, str) or not text.startswith("/") or ".." in text.split("/"):
+        raise BadInput(f"{argument}: {text!r} is no absolute path of a directory")
+    return Path(text)

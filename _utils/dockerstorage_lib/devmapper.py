@@ -47,11 +47,11 @@ class ThinPoolStatus:
 
     @property
     def data_percent(self) -> float:
-        return _percent(self.used_data_blocks, self.total_data_blocks)
+        return percent(self.used_data_blocks, self.total_data_blocks)
 
     @property
     def metadata_percent(self) -> float:
-        return _percent(self.used_metadata_blocks, self.total_metadata_blocks)
+        return percent(self.used_metadata_blocks, self.total_metadata_blocks)
 
     @property
     def fullest_percent(self) -> float:
@@ -333,5 +333,6 @@ def _fraction(field: str, word: str, line: str) -> tuple[int, int]:
     return _number(field, used, line), _number(field, total, line)
 
 
-def _percent(used: int, total: int) -> float:
+def percent(used: int, total: int) -> float:
+    """How full something is."""
     return round(100 * used / total, 2) if total else 0.0

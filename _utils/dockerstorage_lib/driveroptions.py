@@ -27,14 +27,14 @@ KNOWN: dict[str, frozenset[str]] = {
 _ALL = sorted(name for names in KNOWN.values() for name in names)
 
 
-def check_driver(driver: object) -> str:
-    """A driver's name; raises BadInput, naming the nearest one, if none has it."""
+def check_driver(driver: object, argument: str = "driver") -> str:
+    """A driver's name; raises BadInput, naming argument and the nearest one, if none has it."""
     if isinstance(driver, str) and driver in KNOWN:
         return driver
     near = difflib.get_close_matches(str(driver), KNOWN, 1)
     hint = f" (the nearest is {near[0]})" if near else ""
     known = ", ".join(KNOWN)
-    raise BadInput(f"driver: there is no storage driver {driver!r}{hint}; known: {known}")
+    raise BadInput(f"{argument}: there is no storage driver {driver!r}{hint}; known: {known}")
 
 
 def check_options(driver: str, options: Iterable[object]) -> tuple[str, ...]:

@@ -22,8 +22,9 @@ from .bundle import (
     NotTaken,
     VolumeRecord,
 )
-from .errors import BadInput, Damaged, DockerstorageError, EngineUnreachable, Interrupted
+from .errors import Damaged, DockerstorageError, EngineUnreachable, Interrupted
 from .export_layers import Layers
+from .export_options import Options
 from .export_plan import ExportPlan
 from .export_sources import Sources
 from .export_trees import LiveTrees, Trees
@@ -31,26 +32,9 @@ from .export_writer import FULL, Writer
 from .jobs import Job
 from .manifest import manifest_text
 from .objects import Container, Image, Network, Volume
-from .policy import read_flag
 
 T = TypeVar("T")
 Seen = TypeVar("Seen", Container, Image, Network, Volume)
-
-
-@dataclass(frozen=True)
-class Options:
-    """How an export is made."""
-
-    consistent: bool = True
-    logs: bool = False
-    level: int = 3
-
-
-def read_options(consistent: bool, logs: bool, level: int) -> Options:
-    """Check the arguments of an export; raises BadInput, naming the argument."""
-    if isinstance(level, bool) or not isinstance(level, int) or not 1 <= level <= 19:
-        raise BadInput(f"level: {level!r} is no whole number from 1 to 19")
-    return Options(read_flag("consistent", consistent), read_flag("logs", logs), level)
 
 
 @dataclass(frozen=True)

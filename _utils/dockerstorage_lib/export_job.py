@@ -14,8 +14,9 @@ from . import export, export_journal, summary
 from .adapters import store
 from .adapters.durable import sync_folder
 from .adapters.engine_export import ExportEngine
-from .bundle import MANIFEST
+from .bundle import MANIFEST, read_path
 from .errors import BadInput, Refused
+from .export_options import Options
 from .export_plan import ExportPlan
 from .jobs import Job
 
@@ -26,13 +27,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def partial_path(dest: Path) -> Path:
     """Where a bundle is written before it has its name; resumed from there."""
     return dest.with_name(f".{dest.name}.partial")
-
-
-def read_path(argument: str, text: str) -> Path:
-    """Read the path of a bundle; raises BadInput, naming the argument."""
-    if not isinstance(text, str) or not text.startswith("/") or ".." in text.split("/"):
-        raise BadInput(f"{argument}: {text!r} is no absolute path of a directory")
-    return Path(text)
 
 
 def read_dest(dest: str, replace: bool) -> Path:
@@ -70,7 +64,7 @@ def carry_out(
     plan: ExportPlan,
     engine: ExportEngine,
     dest: Path,
-    options: export.Options,
+    options: Options,
     job: Job,
     clock: Callable[[], float],
     cold: export.Cold | None = None,

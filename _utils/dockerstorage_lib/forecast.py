@@ -54,5 +54,10 @@ def seconds_to_full(track: Track) -> int | None:
     return round(free_blocks / rate) if rate > 0 else None
 
 
+def is_fall(before: int, used_blocks: int, total_blocks: int) -> bool:
+    """Whether something was removed since so many blocks were in use."""
+    return before - used_blocks > FALL * total_blocks
+
+
 def _has_fallen(points: tuple[tuple[float, int], ...], used: int, total: int) -> bool:
-    return any(seen - used > FALL * total for _, seen in points)
+    return any(is_fall(seen, used, total) for _, seen in points)

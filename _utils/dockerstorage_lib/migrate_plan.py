@@ -16,12 +16,11 @@ from .driveroptions import check_driver
 from .driversettings import Configuration
 from .errors import BadInput, Refused
 from .gather import Site, read_inventory, read_site
-from .migration import STEPS, Plan
+from .migration import METHODS, STEPS, Plan
 from .objects import Inventory
 from .second_builder import new_pool
 from .summary import human_bytes
 
-METHODS = ("graft", "bundle")
 #: Whose files on disk are known.
 OLDEST_ENGINE = (1, 13)
 #: Kept free on the data root's file system beyond what is written.

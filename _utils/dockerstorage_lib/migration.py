@@ -9,6 +9,7 @@ from typing import Any
 
 from .errors import Unparsable
 
+METHODS = ("graft", "bundle")
 #: In this order; a rollback undoes those that were begun, the last first.
 STEPS = {
     "stage": "write the new store beside the old one, while the engine serves",

@@ -54,6 +54,12 @@ def prepare(engine: Engine, policy: Policy, now: float) -> Prepared:
     return Prepared(site, plan, source, pool, store.free_bytes(site.root), stopped)
 
 
+def reclaimable_bytes(engine: Engine, policy: Policy, now: float) -> int:
+    """What a prune would free now; raises as it would."""
+    prepared = prepare(engine, policy, now)
+    return 0 if prepared.stopped else _total(one.bytes for one in prepared.plan.remove)
+
+
 def carry_out(
     prepared: Prepared,
     policy: Policy,

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import findings, poolview
-from .adapters import configfiles, hostfiles, store
+from . import findings, history, poolview, trend
+from .adapters import configfiles, history_file, hostfiles, store
 from .adapters.engine import Engine
 from .adapters.migration_journal import Journal
+from .devmapper import ThinPoolStatus
 from .driversettings import DRIVER, Configuration
 from .errors import DockerstorageError
 from .gather import Site, read_site
@@ -31,10 +32,12 @@ class Sight:
     #: That is under way, or waits for its commit.
     migration: Progress | None = None
     configuration: Configuration | None = None
+    #: Of the pool; None if no history was kept.
+    trend: trend.Trend | None = None
     unseen: list[tuple[str, str]] = field(default_factory=list)
 
 
-def look(connect: Callable[[], Engine], data_root: str | None = None) -> Sight:
+def look(connect: Callable[[], Engine], now: float, data_root: str | None = None) -> Sight:
     """See what can be seen; never raises for what cannot.
 
     connect opens the engine; data_root overrides the configured place of a silent engine.
@@ -61,7 +64,24 @@ def look(connect: Callable[[], Engine], data_root: str | None = None) -> Sight:
         sight.pool = poolview.read_pool(site, unseen)
     except (DockerstorageError, OSError) as error:
         unseen.append(("pool", str(error)))
+    sight.trend = _trend(sight.pool, now, unseen)
     return sight
+
+
+def _trend(pool: Pool | None, now: float, unseen: list[tuple[str, str]]) -> trend.Trend | None:
+    """Of what was kept of a pool, and of the pool as it is."""
+    if pool is None:
+        return None
+    try:
+        rows = history_file.load().get(pool.name)
+    except (DockerstorageError, OSError) as error:
+        unseen.append(("history", str(error)))
+        return None
+    if rows is None:
+        return None
+    if isinstance(pool.status, ThinPoolStatus):
+        rows = (*rows, history.sample(pool.status, now))
+    return trend.trend(rows, now)
 
 
 def _counts(engine: Engine, info: Mapping[str, Any]) -> dict[str, int]:
@@ -133,6 +153,7 @@ def as_dict(sight: Sight) -> dict[str, Any]:
             "data_root": sight.site.root,
         },
         "pool": None if sight.pool is None else poolview.as_dict(sight.pool),
+        "forecast": None if sight.trend is None else asdict(sight.trend),
         "counts": sight.counts or None,
         "configuration": _configuration(sight.configuration),
         "hidden_store": None if sight.hidden is None else asdict(sight.hidden),

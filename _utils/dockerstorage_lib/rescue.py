@@ -17,6 +17,7 @@ from .adapters.scratch import Scratch
 from .bundle import NotTaken
 from .cold_trees import ColdTrees, checked_record
 from .errors import BadInput, DockerstorageError, Refused
+from .export_options import Options
 from .export_plan import ExportPlan, plan_export
 from .jobs import Job
 from .objects import Inventory, chain_ids
@@ -223,7 +224,7 @@ def carry_out(
     found: Found,
     dest: Path,
     folder: Path,
-    options: export.Options,
+    options: Options,
     job: Job,
     clock: Callable[[], float],
 ) -> dict[str, Any]:

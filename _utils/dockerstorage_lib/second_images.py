@@ -7,11 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import export, export_job, import_job, import_options
+from . import export_job, import_job, import_options
 from .adapters import store
 from .adapters.engine_import import ImportEngine
 from .bundle import MANIFEST
 from .errors import BrokenOff, EngineRefused, Incoherent, Refused
+from .export_options import Options
 from .export_plan import ExportPlan, layer_sizes
 from .gather import Site, read_inventory, read_site
 from .jobs import Job
@@ -67,7 +68,7 @@ def _export(
     plan = ExportPlan(site, chosen, (), dict(layer_sizes(chosen, site)), ())
     export_job.check_place(bundle, plan, inside=True, check_room=True)
     job.done_bytes = 0
-    done = export_job.carry_out(plan, engine, bundle, export.Options(level=LEVEL), job, clock)
+    done = export_job.carry_out(plan, engine, bundle, Options(level=LEVEL), job, clock)
     if not done["complete"]:
         shutil.rmtree(bundle)
         lost = "; ".join(f"image {one['name']}: {one['why']}" for one in done["not_taken"])

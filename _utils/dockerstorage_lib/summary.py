@@ -10,6 +10,7 @@ from typing import Any
 #: Columns of a terminal that texts may fill.
 WIDTH = 96
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
 def human_bytes(count: float | None) -> str:
@@ -21,6 +22,13 @@ def human_bytes(count: float | None) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} {_UNITS[-1]}"
+
+
+def human_duration(seconds: int) -> str:
+    """A time that reads well: ``9 days``."""
+    size, unit = next((one for one in _SPANS if seconds >= one[0]), _SPANS[-1])
+    count = round(seconds / size)
+    return f"{count} {unit}{'' if count == 1 else 's'}"
 
 
 def columns(rows: Iterable[tuple[str, ...]]) -> list[str]:
@@ -41,7 +49,9 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     lines += _configured(report["configuration"])
     if report["counts"]:
         lines.append(", ".join(f"{count} {name}" for name, count in report["counts"].items()))
-    lines += ["", *pool_lines(report["pool"])]
+    lines += ["", *pool_lines(report["pool"]), *_forecast(report["forecast"])]
+    if report.get("reclaimable_bytes") is not None:
+        lines.append(f"a prune would free {human_bytes(report['reclaimable_bytes'])}")
     for warning in report["warnings"]:
         lines += ["", *_wrapped("! ", warning["text"]), *_wrapped("  way out: ", warning["remedy"])]
     if report["unseen"]:
@@ -97,6 +107,18 @@ def pool_lines(pool: Mapping[str, Any] | None) -> list[str]:
             f"  group     {pool['vg']['name']}, {human_bytes(pool['vg']['free_bytes'])} free"
         )
     return lines
+
+
+def _forecast(forecast: Mapping[str, Any] | None) -> list[str]:
+    """When the pool will be full, by its history."""
+    if forecast is None:
+        return []
+    return [
+        f"  {name} full in about {human_duration(seconds)} at the rate of the last "
+        f"{human_duration(forecast[f'observed_{name}_seconds'])}"
+        for name in ("data", "metadata")
+        if (seconds := forecast[f"seconds_to_{name}_full"])
+    ]
 
 
 def prune_lines(result: Mapping[str, Any]) -> list[str]:

@@ -27,13 +27,23 @@ class Remembered:
     pools: Mapping[str, Memory] = field(default_factory=dict)
     #: When all thin pools of the host were last looked for; None if they never were.
     searched_at: float | None = None
+    #: When samples were last given to the history; None if they never were.
+    sampled_at: float | None = None
+    #: Why the history does not get them.
+    history_trouble: str | None = None
 
 
 def to_text(remembered: Remembered) -> str:
     """As JSON."""
     pools = {name: asdict(memory) for name, memory in remembered.pools.items()}
     return json.dumps(
-        {"format": FORMAT, "searched_at": remembered.searched_at, "pools": pools},
+        {
+            "format": FORMAT,
+            "searched_at": remembered.searched_at,
+            "sampled_at": remembered.sampled_at,
+            "history_trouble": remembered.history_trouble,
+            "pools": pools,
+        },
         separators=(",", ":"),
     )
 
@@ -45,8 +55,13 @@ def from_text(text: str) -> Remembered:
         if found["format"] != FORMAT:
             return Remembered()
         pools = {str(name): _memory(one) for name, one in found["pools"].items()}
-        searched_at = found["searched_at"]
-        return Remembered(pools, None if searched_at is None else float(searched_at))
+        trouble = found.get("history_trouble")
+        return Remembered(
+            pools,
+            _moment(found["searched_at"]),
+            _moment(found.get("sampled_at")),
+            None if trouble is None else str(trouble),
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return Remembered()
 
@@ -66,6 +81,17 @@ def load(file: Path) -> Remembered:
         return Remembered()
 
 
+def history_troubles(since: float, folder: Path = lock.FOLDER) -> list[str]:
+    """Why watches could not add to the history since then, each reason once."""
+    found = (load(file) for file in sorted(folder.glob("watch-*.json")))
+    told = [
+        one.history_trouble
+        for one in found
+        if one.history_trouble is not None and (one.sampled_at or 0) >= since
+    ]
+    return list(dict.fromkeys(told))
+
+
 def save(file: Path, remembered: Remembered) -> None:
     """Keep it: a reader sees the old or the new, never a part."""
     lock.make_folder(file.parent)
@@ -81,13 +107,17 @@ def save(file: Path, remembered: Remembered) -> None:
         raise
 
 
+def _moment(found: Any) -> float | None:
+    return None if found is None else float(found)
+
+
 def _memory(found: Mapping[str, Any]) -> Memory:
-    event_number, fired_at = found["event_number"], found["fired_at"]
+    event_number = found["event_number"]
     return Memory(
         state=str(found["state"]),
         level=str(found["level"]),
         event_number=None if event_number is None else int(event_number),
-        fired_at=None if fired_at is None else float(fired_at),
+        fired_at=_moment(found["fired_at"]),
         data=_track(found["data"]),
         metadata=_track(found["metadata"]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,20 @@ from . import policy, watch_memory
 from .errors import BadInput
 from .levels import LEVELS
 from .watch import Settings
-from .watcher import Wanted
 
 LONGEST_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to watch, and how."""
+
+    settings: Settings
+    timeout_seconds: float
+    #: None: all thin pools of the host.
+    pools: tuple[str, ...] | None = None
+    #: Where the memory lies; None: there is none, each look is the first.
+    memory: Path | None = None
 
 
 def read(

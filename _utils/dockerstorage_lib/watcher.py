@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import alert, devmapper, poolview, watch, watch_memory
-from .adapters import dmioctl
+from . import alert, devmapper, history, poolview, watch, watch_memory
+from .adapters import dmioctl, history_file
 from .devmapper import FailedTarget, ThinPoolStatus
 from .errors import DockerstorageError
 from .watch import Sample
 from .watch_memory import Remembered
+from .watch_settings import Wanted
 
 #: Pools are looked for this often once one is known, and at each look until then.
 SEARCH_SECONDS = 300.0
@@ -22,18 +22,7 @@ LVM_SECONDS = 5.0
 
 # A file that cannot be written (a full or read-only /run) must not make every look the first.
 _kept: dict[Path, Remembered] = {}
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What to watch, and how."""
-
-    settings: watch.Settings
-    timeout_seconds: float
-    #: None: all thin pools of the host.
-    pools: tuple[str, ...] | None = None
-    #: Where the memory lies; None: there is none, each look is the first.
-    memory: Path | None = None
+_recorder = history_file.Recorder()
 
 
 def look(wanted: Wanted, now: float) -> list[dict[str, Any]]:
@@ -56,7 +45,10 @@ def look(wanted: Wanted, now: float) -> list[dict[str, Any]]:
         pools[sample.pool], event = watch.observe(memory, sample, wanted.settings, now)
         if event is not None:
             events.append(event)
-    _keep(wanted.memory, Remembered(pools, searched_at))
+    if wanted.memory is not None:
+        sampled_at = _record(samples, before.sampled_at, now)
+        fresh = Remembered(pools, searched_at, sampled_at, _recorder.trouble())
+        _keep(wanted.memory, fresh)
     return [alert.as_dict(event, _vg_free_bytes(event)) for event in events]
 
 
@@ -99,9 +91,22 @@ def _recall(file: Path | None) -> Remembered:
     return _kept.get(file) or watch_memory.load(file)
 
 
-def _keep(file: Path | None, remembered: Remembered) -> None:
-    if file is None:
-        return
+def _record(samples: Sequence[Sample], sampled_at: float | None, now: float) -> float | None:
+    """Give the samples to the history if it is time; when that was done last."""
+    if not history.is_due(sampled_at, now):
+        return sampled_at
+    rows = {
+        one.pool: history.sample(one.status, now)
+        for one in samples
+        if isinstance(one.status, ThinPoolStatus)
+    }
+    if not rows:
+        return sampled_at
+    _recorder.offer(rows, now)
+    return now
+
+
+def _keep(file: Path, remembered: Remembered) -> None:
     _kept[file] = remembered
     with contextlib.suppress(OSError):  # then only a restart forgets
         watch_memory.save(file, remembered)

@@ -10,7 +10,10 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
+from importlib.metadata import PackagePath, distribution
 from pathlib import Path
+from zipfile import ZipFile
 
 ROOT = Path(__file__).resolve().parents[2]
 KINDS = {kind: f"_{kind}" for kind in ("modules", "states", "beacons", "runners")}
@@ -32,12 +35,47 @@ def edit(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def make_python(target: Path) -> Path:
-    """An interpreter that has what the present one has, and an empty site-packages before it."""
+def make_python(target: Path, lacks: Sequence[str] = ()) -> Path:
+    """An interpreter that has what the present one has, and an empty site-packages before it.
+
+    lacks: distributions that are left out of what it has.
+    """
     run([sys.executable, "-m", "venv", "--without-pip", str(target)])
     python = target / "bin" / "python"
-    (site_packages(target) / "below.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    below = Path(sysconfig.get_path("purelib"))
+    if lacks:
+        left_out = {file.parts[0] for name in lacks for file in files_of(name)}
+        here, below = below, target / "below"
+        below.mkdir()
+        for path in here.iterdir():
+            if path.name not in left_out:
+                (below / path.name).symlink_to(path)
+    (site_packages(target) / "below.pth").write_text(f"{below}\n")
     return python
+
+
+def files_of(name: str) -> list[PackagePath]:
+    """The files of an installed distribution that its wheel brought."""
+    made = {"INSTALLER", "REQUESTED", "direct_url.json"}
+    found = distribution(name).files or []
+    return [
+        file
+        for file in found
+        if ".." not in file.parts and file.suffix != ".pyc" and file.name not in made
+    ]
+
+
+def wheel_of(name: str, target: Path) -> None:
+    """A wheel of an installed distribution, made of its own files: nothing is downloaded."""
+    found = distribution(name)
+    tag = next(
+        line.removeprefix("Tag: ")
+        for line in (found.read_text("WHEEL") or "").splitlines()
+        if line.startswith("Tag: ")
+    )
+    with ZipFile(target / f"{name}-{found.version}-{tag}.whl", "w") as wheel:
+        for file in files_of(name):
+            wheel.write(str(file.locate()), str(file))
 
 
 def site_packages(venv: Path) -> Path:

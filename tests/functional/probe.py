@@ -19,14 +19,16 @@ def main():
     config_file, answers_file = sys.argv[1:]
     caller = salt.client.Caller(config_file)
     own = {
-        "probe.configured": lambda settings, name: _configured(config_file, settings, name),
+        "probe.configured": lambda settings, name, *args, **kwargs: _configured(
+            config_file, settings, name, *args, **kwargs
+        ),
         "probe.files": lambda names: _files(caller, names),
         "probe.validate": lambda configs: _validate(caller, configs),
     }
     answers = []
     for name, args, kwargs in json.load(sys.stdin):
         try:
-            found = own[name](*args) if name in own else caller.cmd(name, *args, **kwargs)
+            found = own[name](*args, **kwargs) if name in own else caller.cmd(name, *args, **kwargs)
             answers.append({"return": found})
         except Exception as error:
             answers.append({"error": type(error).__name__, "text": str(error)})
@@ -42,11 +44,11 @@ def _files(caller, names):
     return {**found, "library": dockerstorage_lib.__file__}
 
 
-def _configured(config_file, settings, name):
+def _configured(config_file, settings, name, *args, **kwargs):
     """What a function of a minion with other settings returns; raises what it raises."""
     opts = salt.config.minion_config(config_file)
     opts.update(settings)
-    return salt.client.Caller(mopts=opts).cmd(name)
+    return salt.client.Caller(mopts=opts).cmd(name, *args, **kwargs)
 
 
 def _validate(caller, configs):

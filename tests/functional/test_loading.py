@@ -10,7 +10,7 @@ import pytest
 from tests.functional import installs
 from tests.functional.conftest import public_functions
 
-MODULES = ("dockerstorage", "dmsetup")
+MODULES = ("dockerstorage", "dockerstorage_formula", "dmsetup")
 
 
 def offered(kind: str) -> dict[str, object]:
@@ -46,7 +46,7 @@ def told(host) -> dict[str, dict]:
     """What the loader tells of our functions: names, signatures, documents; of one process."""
     names, states, *rest = host.ask(
         ("sys.list_functions", list(MODULES), {}),
-        ("sys.list_state_functions", ["dockerstorage"], {}),
+        ("sys.list_state_functions", ["dockerstorage", "dockerstorage_formula"], {}),
         *(("sys.argspec", [f"{module}.*"], {}) for module in MODULES),
         *(("sys.doc", [module], {}) for module in MODULES),
     )

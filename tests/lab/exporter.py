@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 
-from dockerstorage_lib import export, export_job, export_plan, gather, jobs, selection
+from dockerstorage_lib import export_job, export_options, export_plan, gather, jobs, selection
 from dockerstorage_lib.adapters.engine_export import ExportEngine
 from dockerstorage_lib.errors import DockerstorageError
 
@@ -40,7 +40,7 @@ place = export_job.read_dest(dest, True)
 plan = export_plan.plan_export(engine, gather.read_site(engine.info()), selection.read_wanted())
 try:
     with jobs.running("export", dest, time.time(), lambda _: None) as job:
-        found = export_job.carry_out(plan, engine, place, export.Options(), job, time.time)
+        found = export_job.carry_out(plan, engine, place, export_options.Options(), job, time.time)
         found["done_bytes"] = job.done_bytes
 except DockerstorageError as error:
     found = {"error": str(error)}

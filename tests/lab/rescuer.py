@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from dockerstorage_lib import export, jobs, rescue, rescue_pool, selection
+from dockerstorage_lib import export_options, jobs, rescue, rescue_pool, selection
 from dockerstorage_lib.errors import DockerstorageError
 
 source, dest, *words = sys.argv[1:]
@@ -39,7 +39,7 @@ try:
             result = rescue.listed(found)
         else:
             with jobs.running("rescue", dest, time.time(), lambda _: None) as job:
-                options = export.Options(consistent=False, logs=True)
+                options = export_options.Options(consistent=False, logs=True)
                 result = rescue.carry_out(found, place, folder, options, job, time.time)
 except DockerstorageError as error:
     result = {"error": str(error)}

@@ -13,6 +13,7 @@ from tests.lab import beaconhost
 from tests.lab.beaconhost import POOL, Bus
 from tests.lab.guest import Guest
 from tests.lab.hosts import Host
+from tests.lab.salthost import salt_call
 
 EXECUTED = "/tmp/executed"
 ODD_NAMES = (
@@ -55,6 +56,9 @@ def test_a_pool_that_fills_is_told_and_extended_by_the_reactor(guest: Guest, bus
     time.sleep(3 * beaconhost.INTERVAL_SECONDS)
     told = [event.state for event in bus.events() if event.state]
     assert told == ["warning", "critical", "ok"], "each once, and nothing of a quiet pool"
+    history = salt_call(guest, "dockerstorage.history", POOL)
+    assert history["unseen"] == []
+    assert history["pools"][POOL]["samples"], "the minion keeps what its beacon sees"
 
 
 def test_a_forged_event_is_no_job_for_anybody(guest: Guest, bus: Bus) -> None:

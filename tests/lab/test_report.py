@@ -93,6 +93,66 @@ def test_the_pool_is_seen_without_the_engine(fresh_direct_host: Host) -> None:
     assert salt_call(host.guest, "dockerstorage.pool")["data"] == report["pool"]["data"]
 
 
+def test_history_forecast_metrics_and_what_a_prune_would_free(fresh_direct_host: Host) -> None:
+    host, guest = fresh_direct_host, fresh_direct_host.guest
+    words = host.pool_status().split()
+    metadata, data = (
+        list(map(int, words[words.index("thin-pool") + at].split("/"))) for at in (2, 3)
+    )
+    now = int(float(guest.run("date +%s").stdout))
+    # Two days in which 5 blocks an hour were used.
+    rows = [
+        [now - hours * 3600, data[0] - 5 * hours, data[1], *metadata] for hours in range(48, 0, -1)
+    ]
+    kept = {"format": 1, "pools": {"docker-thinpool": rows}}
+    guest.push("/var/lib/dockerstorage/history.json", json.dumps(kept))
+    file = "/srv/dockerstorage.prom"
+    _, _, history, report, metrics = salt_calls(
+        guest,
+        ("dockerstorage.watch", [], {"memory": "lab-history"}),
+        ("test.sleep", [1], {}),
+        ("dockerstorage.history", [], {"days": 1}),
+        ("dockerstorage.report", [], {"reclaimable": True}),
+        ("dockerstorage.metrics", [file], {"reclaimable": True}),
+    )
+    found = history["pools"]["docker-thinpool"]
+    assert history["unseen"] == []
+    assert len(found["samples"]) == 24
+    assert found["samples"][-1][0] >= now
+    assert found["samples"][-1][1:] == [report["pool"][n]["percent"] for n in ("data", "metadata")]
+    hours = (data[1] - data[0]) / 5
+    assert report["forecast"]["seconds_to_data_full"] == pytest.approx(hours * 3600, rel=0.01)
+    assert report["forecast"]["seconds_to_metadata_full"] is None
+    told = f"data full in about {hours / 24:.0f} days at the rate of the last 2 days"
+    assert told in "".join(report["summary"])
+
+    text = guest.run(["cat", file]).stdout
+    figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if line[0] != "#")
+    assert metrics == {"path": file, "series": len(figures)}
+    pool = '{pool="docker-thinpool"}'
+    assert int(figures[f"dockerstorage_pool_data_used_bytes{pool}"]) == data[0] * 1024 * 512
+    assert int(figures[f"dockerstorage_pool_metadata_size_bytes{pool}"]) == metadata[1] * 4096
+    assert float(figures[f"dockerstorage_pool_data_used_ratio{pool}"]) == data[0] / data[1]
+
+    # A disk that takes nothing stops no look, and is told.
+    guest.run("mount -t tmpfs -o ro tmpfs /var/lib/dockerstorage")
+    try:
+        looks = [("dockerstorage.watch", [], {"memory": "lab-ro"}), ("test.sleep", [1], {})] * 2
+        first, *_, blocked = salt_calls(guest, *looks, ("dockerstorage.history", [], {}))
+    finally:
+        guest.run("umount /var/lib/dockerstorage; rm /run/dockerstorage/watch-*lab-*")
+    assert first == []
+    assert "Read-only file system" in blocked["unseen"][0]["why"]
+
+    pruned, after = salt_calls(
+        guest, ("dockerstorage.prune", [], {}), ("dockerstorage.report", [], {"reclaimable": True})
+    )
+    assert report["reclaimable_bytes"] == pruned["bytes_freed"] > 0
+    assert int(figures["dockerstorage_reclaimable_bytes"]) == pruned["bytes_freed"]
+    assert after["reclaimable_bytes"] == 0
+    assert after["forecast"]["seconds_to_data_full"] is None, "what lay before the prune is past"
+
+
 def test_options_given_as_flags(fresh_direct_host: Host) -> None:
     """As in the seed: dockerd --storage-driver=devicemapper --storage-opt=dm.thinpooldev=..."""
     host = fresh_direct_host

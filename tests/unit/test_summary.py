@@ -6,6 +6,7 @@ from dockerstorage_lib.summary import (
     columns,
     drivers_lines,
     human_bytes,
+    human_duration,
     pool_lines,
     prune_lines,
     recover_lines,
@@ -72,6 +73,7 @@ def test_a_report_of_a_silent_host_says_what_it_could_not_see():
         "engine": {"running": False, "version": None, "driver": None, "data_root": "/d"},
         "counts": None,
         "pool": None,
+        "forecast": None,
         "configuration": {"driver": "vfs", "file": "/etc/d", "says": "DOCKER_OPTS"},
         "warnings": [{"code": "x", "text": "It is broken.", "remedy": "Mend it."}],
         "unseen": [{"what": "engine", "why": "no socket"}],
@@ -88,6 +90,37 @@ def test_a_report_of_a_silent_host_says_what_it_could_not_see():
         "not seen",
         "  engine: no socket",
     ]
+
+
+def test_a_report_tells_when_the_pool_will_be_full_and_what_a_prune_would_free():
+    report = {
+        "engine": {"running": True, "version": "20.10", "driver": "d", "data_root": "/d"},
+        "configuration": None,
+        "counts": None,
+        "pool": POOL,
+        "forecast": {
+            "seconds_to_data_full": 9 * 86400,
+            "observed_data_seconds": 3 * 86400,
+            "seconds_to_metadata_full": None,
+            "observed_metadata_seconds": 3 * 86400,
+        },
+        "reclaimable_bytes": 3 << 30,
+        "warnings": [],
+        "unseen": [],
+    }
+    assert report_lines(report)[2:] == [
+        *pool_lines(POOL),
+        "  data full in about 9 days at the rate of the last 3 days",
+        "a prune would free 3.0 GiB",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 seconds"), (1, "1 second"), (90, "2 minutes"), (3600, "1 hour"), (9 * 86400, "9 days")],
+)
+def test_durations(seconds, text):
+    assert human_duration(seconds) == text
 
 
 def test_drivers():
@@ -117,7 +150,7 @@ def test_long_warnings_are_wrapped():
     long = {"code": "x", "text": "word " * 40, "remedy": "do " * 40}
     empty = {"version": None, "driver": None, "data_root": "/d", "running": False}
     report = {"engine": empty, "counts": None, "pool": None, "warnings": [long], "unseen": []}
-    report["configuration"] = None
+    report |= {"configuration": None, "forecast": None}
     lines = report_lines(report)[3:]
     assert all(len(line) <= 96 for line in lines)
     assert [line[:11].strip() for line in lines if "do do" in line] == ["way out:", ""]

@@ -16,6 +16,7 @@ from dockerstorage_lib.watch_memory import (
     LONGEST_NAME,
     Remembered,
     from_text,
+    history_troubles,
     load,
     path,
     save,
@@ -23,7 +24,7 @@ from dockerstorage_lib.watch_memory import (
 )
 
 MEMORY = Memory("warning", "warning", 7, 1.5, Track(100, ((1.0, 2), (2.0, 3))), Track(10, ()))
-REMEMBERED = Remembered({"docker-8:1-5-pool": MEMORY, r"a\x20b": MEMORY}, 123.5)
+REMEMBERED = Remembered({"docker-8:1-5-pool": MEMORY, r"a\x20b": MEMORY}, 123.5, 124.5, "no room")
 
 
 def test_what_is_kept_comes_back(tmp_path):
@@ -55,6 +56,22 @@ def test_a_torn_memory_is_an_empty_one(length):
 )))  # fmt: skip
 def test_a_strange_memory_is_no_error(document):
     assert isinstance(from_text(json.dumps(document)), Remembered)
+
+
+def test_one_of_before_there_was_a_history_is_read():
+    older = json.loads(to_text(REMEMBERED))
+    del older["sampled_at"], older["history_trouble"]
+    found = from_text(json.dumps(older))
+    assert found == Remembered(REMEMBERED.pools, 123.5)
+
+
+def test_troubles_of_a_history_that_was_written_since_are_over(tmp_path):
+    for name, at in (("a", 124.5), ("b", 124.5), ("c", 5.0)):
+        save(path(name, tmp_path), Remembered({}, None, at, f"no room {at}"))
+    save(path("d", tmp_path), Remembered({}, None, 200.0))
+    assert history_troubles(100, tmp_path) == ["no room 124.5"]
+    assert history_troubles(125, tmp_path) == []
+    assert history_troubles(0, tmp_path / "absent") == []
 
 
 def test_one_of_another_format_is_an_empty_one():

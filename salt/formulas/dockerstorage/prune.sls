@@ -1,0 +1,4 @@
+{%- from tpldir ~ "/map.jinja" import arguments, job with context %}
+include:
+  - .dependencies
+{{ job('prune', 'dockerstorage.prune', arguments('prune')) }}
