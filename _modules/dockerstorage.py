@@ -27,11 +27,16 @@ more (``rescue``).
 """
 
 import contextlib
+import importlib
 import logging
 import time
 
 import salt.utils.args
 from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+# In an onedir the directory of added packages is made with the first of them, and Python remembers
+# of a path that it was not there.
+importlib.invalidate_caches()
 
 try:
     import dockerstorage_lib
