@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from tests.functional import installs
-from tests.functional.conftest import QUIET
+from tests.functional.conftest import QUIET, Host
 
 FORMULA = installs.ROOT / "salt/formulas/dockerstorage"
 #: The repository at its root, and salt/formulas as root.
 MOUNTS = ("salt.formulas.dockerstorage", "dockerstorage")
 PACKAGES = ("docker", "sh", "zstandard")
+#: Into a directory of its own, pip installs what is elsewhere once more.
+THEIR_NEEDS = ("requests", "urllib3", "certifi", "idna", "charset_normalizer")
 JOBS = ("remediation", "prune", "export", "metrics")
 #: What another file of the master reacts to.
 REACTIONS = {"other": "other/tag", "same": "salt/beacon/*/dockerstorage/*"}
@@ -170,7 +172,7 @@ def runs(salt_factories, no_docker, tree, scratch):
     wheels, master, backup = place / "wheels", place / "etc/master.d", place / "backup"
     for folder in (wheels, master, backup, place / "srv", place / "pillar"):
         folder.mkdir(parents=True)
-    for name in PACKAGES:
+    for name in (*PACKAGES, *THEIR_NEEDS):
         installs.wheel_of(name, wheels)
     pillar = {
         "dependencies": {"os_packages": [], "find_links": str(wheels)},
@@ -199,31 +201,37 @@ def runs(salt_factories, no_docker, tree, scratch):
     )  # fmt: skip
     python = installs.make_python(scratch / "py-first", PACKAGES)
     minion.python_executable = str(python)
-    call = minion.salt_call_cli(timeout=90)
+    host = Host("synced", minion, python)
     # As an onedir has it: packages go to a directory that is not there yet.
     extras = installs.site_packages(python.parents[1]) / "extras.pth"
     extras.write_text(f"import sys; sys.path.insert(0, {str(place / 'extras')!r})\n")
 
-    def highstate(**options):
-        words = [f"{key}={value}" for key, value in options.items()]
-        states = call.run("--local", "--log-level=critical", "state.highstate", *words).data
+    def results(states):
         assert isinstance(states, dict), states
         # A state whose module is not there has no id in its result.
         ids = (tag.split("_|-")[1].removeprefix("dockerstorage-") for tag in states)
         return dict(zip(ids, states.values(), strict=True))
 
+    plain = {"return_yaml": False}
     log = Path(minion.config["log_file"])
     with pytest.MonkeyPatch.context() as patch, minion.started():
         patch.setenv("PIP_TARGET", str(place / "extras"))
-        found = {"test": highstate(test=True), "first": highstate(), "second": highstate()}
-        found["jobs"] = call.run("--local", "schedule.list", "return_yaml=False").data
-        found["beacons"] = call.run("--local", "beacons.list", "return_yaml=False").data
+        found = {"test": results(host.value("state.highstate", test=True))}
+        call = minion.salt_call_cli(timeout=90)
+        found["first"] = results(call.run("--local", "state.highstate").data)
+        again, jobs, beacons = host.ask(
+            ("state.highstate", [], {}),
+            ("schedule.list", [], plain),
+            ("beacons.list", [], plain),
+        )
+        found |= {"second": results(again["return"]), "jobs": jobs["return"]}
+        found["beacons"] = beacons["return"]
         deadline = time.monotonic() + 20
         while "in remediate\n" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.5)
         taken_back = {name: {"enabled": False} for name in (*JOBS, "beacon", "reactor")}
         wanted.write_text(json.dumps({"dockerstorage": {**pillar, **taken_back}}))
-        found["back"] = highstate()
+        found["back"] = results(host.value("state.highstate"))
     return {**found, "log": log.read_text(), "reactor": (master / "dockerstorage.conf").read_text()}
 
 
