@@ -27,11 +27,16 @@ more (``rescue``).
 """
 
 import contextlib
+import importlib
 import logging
 import time
 
 import salt.utils.args
 from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+# In an onedir the directory of added packages is made with the first of them, and Python remembers
+# of a path that it was not there.
+importlib.invalidate_caches()
 
 try:
     import dockerstorage_lib
@@ -67,6 +72,7 @@ try:
     )
     from dockerstorage_lib import devices as devices_
     from dockerstorage_lib import extend as extend_
+    from dockerstorage_lib import health as health_
     from dockerstorage_lib import jobs as jobs_
     from dockerstorage_lib import metrics as metrics_
     from dockerstorage_lib import migrate as migrate_
@@ -1216,6 +1222,43 @@ def migration():
     """
     with _salt_errors():
         return migrate_.status()
+
+
+def health(expected=None, wait=0):
+    """
+    Tell whether Docker serves here as it should: what a rolling change asks after each host.
+
+    Works with a silent engine. Problems are: the engine does not answer; its pool is not
+    writable, needs a check, or is at the level ``emergency`` (90 %); a container restarts all the
+    time, is dead, fails its health check, or ended though its restart policy is ``always``; a
+    migration is half-way.
+
+    expected
+        Name, or list of names, of containers that must run.
+    wait
+        Seconds, or a number with a unit (``5m``), to wait until there is no problem and no health
+        check is still starting.
+
+    Returns a dict: ``healthy``; ``problems`` (sentences) and their ``kinds`` (engine, pool,
+    pool_full, container, migration); ``driver`` (None if the engine does not answer); ``pool``
+    (as ``dockerstorage.pool`` tells it; None without one); names of containers that are
+    ``running``, and of those ``starting``, whose health check has not passed yet; ``migration``
+    and ``jobs``, as the functions of these names tell them. Fails on a wrong argument.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt '*' dockerstorage.health
+        salt 'db1' dockerstorage.health expected='[web, db]' wait=2m
+    """
+    with _salt_errors():
+        names = policy.texts("expected", expected)
+        seconds = policy.read_age(wait, "wait")
+        data_root = _config().get("data_root")
+        return health_.await_health(
+            lambda: health_.look(lambda: _import_engine(LOOK_SECONDS), data_root), names, seconds
+        )
 
 
 def commit(test=False, **kwargs):

@@ -250,6 +250,35 @@ def _why_export(found, max_age):
     return None if found["fresh"] else f"The bundle there is older than {max_age}."
 
 
+def healthy(name, expected=None, wait=0):
+    """
+    Make sure that Docker serves here as it should; nothing is ever changed.
+
+    name
+        Any text.
+    expected
+        Names of containers that must run.
+    wait
+        Seconds, or a number with a unit (``5m``), to wait for it.
+
+    .. code-block:: yaml
+
+        docker-serves:
+          dockerstorage.healthy:
+            - expected: [web, db]
+            - wait: 2m
+    """
+    try:
+        found = __salt__["dockerstorage.health"](expected=expected, wait=wait)
+    except (CommandExecutionError, SaltInvocationError) as error:
+        return _result(name, False, str(error))
+    if not found["healthy"]:
+        return _result(name, False, "; ".join(found["problems"]))
+    late = found["starting"]
+    note = f" Not passed yet: the health check of {', '.join(late)}." if late else ""
+    return _result(name, True, f"Docker is healthy.{note}")
+
+
 def _names(items):
     return [
         f"{item['kind']} {item['name']} ({item['id'].removeprefix('sha256:')[:12]})"

@@ -197,6 +197,8 @@ PILLAR = Section(
             }
         ),
         "reactor": _concern({"file": _path}),
+        # Of orchestrations, which check it on the master; hooks are told in it what they are for.
+        "rolling": lambda _key, _value: None,
         "remediation": _concern({"schedule": _SCHEDULE, "pool": _text}),
         "metrics": _concern({"schedule": _SCHEDULE, "path": _path}),
     }

@@ -17,6 +17,8 @@ FORMULA = installs.ROOT / "salt/formulas/dockerstorage"
 MOUNTS = ("salt.formulas.dockerstorage", "dockerstorage")
 PACKAGES = ("docker", "sh", "zstandard")
 JOBS = ("remediation", "prune", "export", "metrics")
+#: What another file of the master reacts to.
+REACTIONS = {"other": "other/tag", "same": "salt/beacon/*/dockerstorage/*"}
 WRONG = {"dockerstorage": {"prune": {"min_age": "7 dayz"}, "beacn": {}}}
 
 
@@ -63,6 +65,12 @@ def rendered(cold_and_synced, tmp_path_factory):
             [{"conf_file": str(red_hat)}, show, MOUNTS[1]],
             {"pillar": pillars[name]},
         )
+    for name, tag in REACTIONS.items():
+        folder = tmp_path_factory.mktemp(name)
+        other = {"reactor": [{tag: ["salt://other.sls"]}]}
+        (folder / "other.conf").write_text(json.dumps(other))
+        reactor = {"dockerstorage": {"reactor": {"enabled": True, "file": f"{folder}/own.conf"}}}
+        asked["reactor", name] = (show, [f"{MOUNTS[1]}.reactor"], {"pillar": reactor})
     return dict(zip(asked, (one["return"] for one in host.ask(*asked.values())), strict=True))
 
 
@@ -136,6 +144,14 @@ def test_one_concern_can_be_applied_alone(rendered):
     assert states["prune"]["run_on_start"] is False
 
 
+def test_a_reactor_that_is_set_elsewhere_is_not_silenced(rendered):
+    (refused,) = rendered["reactor", "other"]
+    assert refused["fun"] == "fail_without_changes"
+    assert "other.conf" in refused["name"]
+    assert "salt://dockerstorage/reactor/remediate.sls" in refused["name"]
+    assert rendered["reactor", "same"] == []
+
+
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_a_wrong_pillar_is_told_once_with_its_paths(rendered, mount):
     (told,) = rendered[mount, "wrong"]
@@ -181,8 +197,12 @@ def runs(salt_factories, no_docker, tree, scratch):
             "pillar_roots": {"base": [str(place / "pillar")]},
         },
     )  # fmt: skip
-    minion.python_executable = str(installs.make_python(scratch / "py-first", PACKAGES))
+    python = installs.make_python(scratch / "py-first", PACKAGES)
+    minion.python_executable = str(python)
     call = minion.salt_call_cli(timeout=90)
+    # As an onedir has it: packages go to a directory that is not there yet.
+    extras = installs.site_packages(python.parents[1]) / "extras.pth"
+    extras.write_text(f"import sys; sys.path.insert(0, {str(place / 'extras')!r})\n")
 
     def highstate(**options):
         words = [f"{key}={value}" for key, value in options.items()]
@@ -193,7 +213,8 @@ def runs(salt_factories, no_docker, tree, scratch):
         return dict(zip(ids, states.values(), strict=True))
 
     log = Path(minion.config["log_file"])
-    with minion.started():
+    with pytest.MonkeyPatch.context() as patch, minion.started():
+        patch.setenv("PIP_TARGET", str(place / "extras"))
         found = {"test": highstate(test=True), "first": highstate(), "second": highstate()}
         found["jobs"] = call.run("--local", "schedule.list", "return_yaml=False").data
         found["beacons"] = call.run("--local", "beacons.list", "return_yaml=False").data

@@ -11,6 +11,8 @@ from tests.functional import installs
 from tests.functional.conftest import public_functions
 
 MODULES = ("dockerstorage", "dockerstorage_formula", "dmsetup")
+# It loads on masters alone, see test_rolling.py.
+ORCHESTRATED = "dockerstorage_rolling"
 
 
 def offered(kind: str) -> dict[str, object]:
@@ -18,6 +20,7 @@ def offered(kind: str) -> dict[str, object]:
     return {
         f"{path.stem}.{name}": node
         for path in (installs.ROOT / installs.KINDS[kind]).glob("*.py")
+        if path.stem != ORCHESTRATED
         for name, node in public_functions(path).items()
     }
 
@@ -46,7 +49,11 @@ def told(host) -> dict[str, dict]:
     """What the loader tells of our functions: names, signatures, documents; of one process."""
     names, states, *rest = host.ask(
         ("sys.list_functions", list(MODULES), {}),
-        ("sys.list_state_functions", ["dockerstorage", "dockerstorage_formula"], {}),
+        (
+            "sys.list_state_functions",
+            ["dockerstorage", "dockerstorage_formula", ORCHESTRATED],
+            {},
+        ),
         *(("sys.argspec", [f"{module}.*"], {}) for module in MODULES),
         *(("sys.doc", [module], {}) for module in MODULES),
     )

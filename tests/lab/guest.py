@@ -41,11 +41,12 @@ class Guest:
         images: build.Images | None = None,
         root: Path | None = None,
         source: Path | None = None,
+        devices: Sequence[str] = (),
     ) -> None:
         """Powered off at first. `disks`: sizes in bytes; `cpu`: the host CPU to stay on (None:
         at each boot the least busy one); `source`: a saved guest (`save`) to start from;
-        `root`: another root image."""
-        self.name, self.memory, self._cpu = name, memory, cpu
+        `root`: another root image; `devices`: as `network.plug` gives them."""
+        self.name, self.memory, self._cpu, self._devices = name, memory, cpu, tuple(devices)
         self.images = images or build.ensure()
         self.directory = uml.make_directory()
         self._holds = [cache.hold(self.directory), cache.hold(self.images.directory)]
@@ -76,7 +77,7 @@ class Guest:
         channel = Channel(self.directory / "share")
         self._commands = Commands(channel, self.name, self.console_tail)
         parameters = [f"lab.share={channel.share}", f"lab.src={cache.REPO}"]
-        parameters.append(f"systemd.hostname={self.name}")
+        parameters += [f"systemd.hostname={self.name}", *self._devices]
         drives, port = self._disks.drives(), channel.port.fileno()
         cpu = uml.choose_cpu(self.directory) if self._cpu is None else self._cpu
         images = self.images
