@@ -2,8 +2,8 @@
 
 README and tutorials are written for hosts called db1 and db2, with disks /dev/sdb to /dev/sdd, the
 checkout in /srv/dockerstorage, file roots in /srv/salt and pillar in /srv/pillar. The guest is such
-a db1 and its master. db2 is made when a page first speaks of it: a second minion of the guest,
-whose engine is another one, on overlay2, with a network of its own.
+a db1 and its master. db2 is there from where a page first speaks of it to the page's end: a second
+minion of the guest, whose engine is another one, on overlay2, with a network of its own.
 """
 
 from __future__ import annotations
@@ -106,6 +106,9 @@ class Reader:
             else:
                 self._type(step)
             done += 1
+        if self._second:
+            self.guest.run("systemctl stop salt-minion-db2 docker-db2", timeout=60)
+            self._second = False
         return done
 
     def _type(self, command: pages.Command) -> None:
