@@ -45,7 +45,6 @@ docker tag lab/app:1 postgres:13
 docker run -d --name db --stop-signal KILL --net none postgres:13 sleep 1000000
 """
 SECOND = """set -e
-ip netns add db2
 mkdir -p /etc/salt/db2
 systemctl daemon-reload
 systemctl start docker-db2 salt-minion-db2
@@ -68,8 +67,7 @@ SECOND_MINION = {
 SECOND_ENGINE = """[Service]
 Type=notify
 NotifyAccess=all
-ExecStart=/usr/bin/nsenter --net=/run/netns/db2 \\
-    /usr/sbin/dockerd --config-file /etc/docker/db2.json \\
+ExecStart=/usr/bin/unshare -n /usr/sbin/dockerd --config-file /etc/docker/db2.json \\
     --host unix:///run/docker-db2.sock --storage-driver overlay2 --iptables=false \\
     --data-root /var/lib/docker-db2 --exec-root /run/docker-db2 --pidfile /run/docker-db2.pid \\
     --containerd /run/containerd/containerd.sock --containerd-namespace db2 \\
