@@ -2,8 +2,8 @@
 
 README and tutorials are written for hosts called db1 and db2, with disks /dev/sdb to /dev/sdd, the
 checkout in /srv/dockerstorage, file roots in /srv/salt and pillar in /srv/pillar. The guest is such
-a db1 and its master. db2 is made when a page first speaks of it: a second minion of the guest,
-whose engine is another one, on overlay2, with a network of its own.
+a db1 and its master. db2 is there from where a page first speaks of it to the page's end: a second
+minion of the guest, whose engine is another one, on overlay2, with a network of its own.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ docker tag lab/app:1 postgres:13
 docker run -d --name db --stop-signal KILL --net none postgres:13 sleep 1000000
 """
 SECOND = """set -e
-ip netns add db2
 mkdir -p /etc/salt/db2
 systemctl daemon-reload
 systemctl start docker-db2 salt-minion-db2
@@ -68,8 +67,7 @@ SECOND_MINION = {
 SECOND_ENGINE = """[Service]
 Type=notify
 NotifyAccess=all
-ExecStart=/usr/bin/nsenter --net=/run/netns/db2 \\
-    /usr/sbin/dockerd --config-file /etc/docker/db2.json \\
+ExecStart=/usr/bin/unshare -n /usr/sbin/dockerd --config-file /etc/docker/db2.json \\
     --host unix:///run/docker-db2.sock --storage-driver overlay2 --iptables=false \\
     --data-root /var/lib/docker-db2 --exec-root /run/docker-db2 --pidfile /run/docker-db2.pid \\
     --containerd /run/containerd/containerd.sock --containerd-namespace db2 \\
@@ -106,6 +104,9 @@ class Reader:
             else:
                 self._type(step)
             done += 1
+        if self._second:
+            self.guest.run("systemctl stop salt-minion-db2 docker-db2", timeout=60)
+            self._second = False
         return done
 
     def _type(self, command: pages.Command) -> None:
