@@ -231,7 +231,7 @@ def test_a_table_of_80_columns():
         "4 hosts: 1 critical !!  1 warning !  1 silent ?  1 ok",
         "",
         "    HOST  DRIVER    POOL        DATA               METADATA           FULL IN",
-        " !! db1   –         direct-lvm  █████████▉░░  83%  ██▌░░░░░░░░░  21%  9 d",
+        " !! db1   –         direct-lvm  ██████████░░  83%  ██▌░░░░░░░░░  21%  9 d",
         "      The pool's data is at 83.2 %. (+1 more)",
         "  ! ci    –         loop-lvm *  ██▍░░░░░░░░░  20%  ███████▎░░░░  60%  5 d (m)",
         "  ? gone  silent: no answer within 30 s",
