@@ -11,7 +11,7 @@ STYLE = """
   --emergency: #a81026; --emergency-fill: #d6293f; --emergency-tint: #fbdfe3;
   --silent: #62389a; --silent-tint: #ede5f8; --none: #4d5763; --none-tint: #e9ecf0;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --bg: #0e1217; --surface: #171d25; --line: #2a323d; --text: #e7ebf1; --muted: #a0abba;
     --accent: #7db4ff; --track: #2a323d; --data: #6aa9ff; --metadata: #c792f5; --hover: #1d2530;
@@ -25,7 +25,7 @@ STYLE = """
 * { box-sizing: border-box; }
 body {
   margin: 0; padding: 1.5rem clamp(0.75rem, 2.5vw, 2.5rem) 3rem; background: var(--bg);
-  color: var(--text); font: 15px/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
+  color: var(--text); font: 0.94rem/1.45 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
 }
 h1 { margin: 0; font-size: 1.5rem; letter-spacing: -0.01em; }
 header p { margin: 0.15rem 0 1.1rem; color: var(--muted); }
@@ -103,7 +103,7 @@ td.state { white-space: nowrap; }
   stroke-linejoin: round; }
 .plot line { stroke: var(--line); vector-effect: non-scaling-stroke; }
 .plot text { fill: var(--muted); font-size: 11px; }
-.spark { width: 76px; height: 28px; }
+.spark { width: 4.75rem; height: 1.75rem; }
 .detail td { background: var(--bg); padding: 0.9rem 1.1rem 1.1rem; }
 .detail ul { margin: 0.3rem 0 0.8rem; padding-left: 1.1rem; }
 .detail li { margin-bottom: 0.35rem; overflow-wrap: anywhere; }
@@ -115,7 +115,7 @@ td.state { white-space: nowrap; }
 #more { display: block; margin: 0.9rem auto 0; padding: 0.5rem 1.2rem; border-radius: 8px;
   border: 1px solid var(--line); background: var(--surface); cursor: pointer; }
 .empty { padding: 2.5rem; text-align: center; color: var(--muted); }
-@media (max-width: 80rem) {
+@media screen and (max-width: 80rem) {
   body { padding-top: 1rem; }
   .tiles { grid-template-columns: repeat(auto-fit, minmax(6.2rem, 1fr)); gap: 0.5rem; }
   .tile { padding: 0.5rem 0.7rem; }
@@ -143,11 +143,11 @@ td.state { white-space: nowrap; }
   td.warnings, td.why { grid-column: 1 / -1; }
   td:empty, td.none { display: none; }
   .fill, .driver, .host-name, td.why, td.warnings { min-width: 0; }
-  .tile b { white-space: nowrap; font-size: clamp(1rem, 4.4vw, 1.35rem); }
+  .tile b { white-space: nowrap; font-size: clamp(1rem, 4.4vw, 1.2rem); }
 }
 @media print {
-  :root { --bg: #ffffff; }
-  body { padding: 0; font-size: 11px; }
+  :root { --bg: #ffffff; font-size: 9px; }
+  body { padding: 0; }
   .tools, #more, thead button::after, .name::before { display: none; }
   thead th { position: static; }
   .tile, table { break-inside: auto; } tr { break-inside: avoid; }

@@ -118,7 +118,7 @@ def _columns(hosts: Collection[Host], width: int) -> list[_Column]:
         _Column("DATA", lambda host, size: _share(host.data, size), bar + percent),
         _Column("METADATA", lambda host, size: _share(host.metadata, size), bar + percent),
     ]
-    name = _Column("HOST", _name, max(8, min(longest, left - 2 * bar)))
+    name = _Column("HOST", _name, min(longest, max(8, left - 2 * bar)))
     found = [_Column("", _mark, 3), name, *columns[:2], *shares, *columns[2:]]
     if wide:
         used = sum(column.width + len(_GAP) for column in found) - 1

@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dockerstorage_lib import fleet, fleet_answers, fleet_page, fleet_table
+from dockerstorage_lib.devmapper import parse_status, parse_table
 from dockerstorage_lib.errors import BadInput
 from dockerstorage_lib.fleet_answers import HISTORY, REPORT
 from dockerstorage_lib.fleet_table import Look
 from dockerstorage_lib.fleet_text import clip, columns_of, duration, pad, plain
+from dockerstorage_lib.gather import Site
+from dockerstorage_lib.poolview import Pool
+from dockerstorage_lib.report import Sight, as_dict
 
-#: Reports of the lab's hosts as ``dockerstorage.report`` returned them.
-REPORTS = json.loads(Path(__file__).with_name("data").joinpath("reports.json").read_text())
+SITE = Site("/var/lib/docker", "devicemapper", "vg-pool")
+INFO = {"ServerVersion": "20.10.24", "DriverStatus": []}
+
+
 ACTS = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -38,22 +44,34 @@ def pool(percent, metadata=5.0, **more):
     }
 
 
-def test_real_reports_are_read():
-    loop = host("loop", REPORTS["loop"])
-    assert (loop.driver, loop.pool_kind, loop.loop_lvm) == ("devicemapper", "loop-lvm", True)
-    assert loop.data == fleet_answers.Fill(
-        REPORTS["loop"]["pool"]["data"]["percent"],
-        REPORTS["loop"]["pool"]["data"]["used_bytes"],
-        REPORTS["loop"]["pool"]["data"]["total_bytes"],
+def reported(kind="direct-lvm", used_blocks=100, **more):
+    """What ``dockerstorage.report`` returns for a host whose kernel said this of its pool."""
+    status = parse_status(
+        f"0 204800 thin-pool 1 111/1024 {used_blocks}/400 - rw no_discard_passdown "
+        "queue_if_no_space - 256"
     )
-    assert {one.code for one in loop.warnings} == {w["code"] for w in REPORTS["loop"]["warnings"]}
-    direct = host("direct", REPORTS["direct"])
-    assert (direct.state, direct.pool_kind, direct.loop_lvm) == ("ok", "direct-lvm", False)
-    overlay = host("overlay", REPORTS["overlay"])
-    assert (overlay.state, overlay.driver, overlay.pool, overlay.data) == (
-        "ok", "overlay2", None, None,
-    )  # fmt: skip
-    assert host("bare", REPORTS["no docker"]).state == "no docker"
+    table = parse_table("0 204800 thin-pool 254:0 254:1 1024 96 1 error_if_no_space")
+    sight = Sight(SITE, INFO, Pool("vg-pool", kind, status, table))
+    return as_dict(replace(sight, **more))
+
+
+def test_real_reports_are_read():
+    direct = host("direct", reported())
+    assert (direct.state, direct.driver, direct.pool) == ("ok", "devicemapper", "vg-pool")
+    assert (direct.pool_kind, direct.loop_lvm, direct.health) == ("direct-lvm", False, "ok")
+    assert (direct.engine_version, direct.full_next) == ("20.10.24", None)
+    assert direct.data == fleet_answers.Fill(25.0, 100 * 1024 * 512, 400 * 1024 * 512)
+    assert direct.metadata.percent == pytest.approx(10.84, abs=0.01)
+    full = host("full", reported("loop-lvm", 380))
+    assert (full.state, full.loop_lvm) == ("emergency", True)
+    assert [one.code for one in full.warnings] == ["pool_data_emergency", "loop_lvm"]
+    site = Site("/var/lib/docker", "overlay2", None)
+    overlay = host("overlay", reported(site=site, pool=None))
+    assert (overlay.state, overlay.driver, overlay.data) == ("ok", "overlay2", None)
+    silent = host("x", reported(info=None, unseen=[("engine", "no socket")]))
+    assert (silent.state, silent.warnings[0].code) == ("critical", "engine_silent")
+    unseen = [("engine", "no socket"), ("data root", "there is no directory /var/lib/docker")]
+    assert host("x", reported(info=None, pool=None, unseen=unseen)).state == "no docker"
 
 
 @pytest.mark.parametrize(
@@ -213,7 +231,7 @@ def test_a_table_of_80_columns():
         "4 hosts: 1 critical !!  1 warning !  1 silent ?  1 ok",
         "",
         "    HOST  DRIVER    POOL        DATA               METADATA           FULL IN",
-        " !! db1   –         direct-lvm  █████████▉░░  83%  ██▌░░░░░░░░░  21%  9 d",
+        " !! db1   –         direct-lvm  ██████████░░  83%  ██▌░░░░░░░░░  21%  9 d",
         "      The pool's data is at 83.2 %. (+1 more)",
         "  ! ci    –         loop-lvm *  ██▍░░░░░░░░░  20%  ███████▎░░░░  60%  5 d (m)",
         "  ? gone  silent: no answer within 30 s",
