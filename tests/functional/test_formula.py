@@ -216,6 +216,7 @@ def runs(salt_factories, no_docker, tree, scratch):
     log = Path(minion.config["log_file"])
     with pytest.MonkeyPatch.context() as patch, minion.started():
         patch.setenv("PIP_TARGET", str(place / "extras"))
+        patch.setenv("PIP_NO_COMPILE", "1")  # which takes longer than all else
         found = {"test": results(host.value("state.highstate", test=True))}
         call = minion.salt_call_cli(timeout=90)
         found["first"] = results(call.run("--local", "state.highstate").data)

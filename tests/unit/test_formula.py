@@ -175,3 +175,9 @@ from dockerstorage_lib import formula
 assert formula.problems({}) == []
 """
     subprocess.run([sys.executable, "-c", script, str(ROOT / "_utils")], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("module", ["dockerstorage", "dockerstorage_formula"])
+def test_a_module_is_of_the_library_s_version(module):
+    text = (ROOT / f"_modules/{module}.py").read_text()
+    assert re.findall(r'^LIBRARY_VERSION = "(.+)"$', text, re.MULTILINE) == [VERSION]
