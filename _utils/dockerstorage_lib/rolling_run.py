@@ -72,9 +72,10 @@ class Run:
             elif choice.act == rolling_look.DONE:
                 self._end(minion, ACT, started, **rolling_look.facts_of_done(look.value))
             else:
-                # What ran before the first try is what must run in the end.
-                before = self.progress.hosts[minion].facts.get("running", look.value["running"])
-                self._note(begin=ACT, minion=minion, facts={"running": before})
+                running = look.value["running"]
+                if choice.act == rolling_look.RESUME:  # containers are stopped on the way
+                    running = self.progress.hosts[minion].facts.get("running", [])
+                self._note(begin=ACT, minion=minion, facts={"running": running})
                 ways[choice.act].append(minion)
         for way, group in ways.items():
             if group:

@@ -207,6 +207,25 @@ def test_what_ran_before_must_run_after(tmp_path):
     assert "the container web should run" in found["hosts"][0]["why"]
 
 
+def test_what_was_stopped_to_mend_a_failed_act_need_not_run(tmp_path):
+    hosts = fleet(1)
+    hosts.hosts["db1"].running = ("web", "lost")
+    hosts.hosts["db1"].fails = "container lost was started with --rm"
+    run(tmp_path, hosts)
+    hosts.hosts["db1"].running = ("web",)
+    assert run(tmp_path, hosts, RESUME)["outcome"] == "done"
+
+
+def test_what_ran_before_a_migration_that_was_cut_must_run_after(tmp_path):
+    hosts = fleet(1, dies_at=16)  # in the act
+    with pytest.raises(Killed):
+        run(tmp_path, hosts)
+    assert hosts.hosts["db1"].half_way
+    hosts.dies_at, hosts.hosts["db1"].running = None, ()
+    found = run(tmp_path, hosts, RESUME)
+    assert "the container web should run" in found["hosts"][0]["why"]
+
+
 def test_a_health_check_that_does_not_pass_in_time_stops_it(tmp_path):
     hosts = fleet(1)
     hosts.hosts["db1"].starting = ("web",)
