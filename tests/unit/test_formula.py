@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dockerstorage_lib import formula
+from dockerstorage_lib import VERSION, formula
 from dockerstorage_lib.errors import BadInput
 from dockerstorage_lib.formula_schema import PILLAR, TIMES, Section
 
