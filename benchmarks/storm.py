@@ -18,12 +18,12 @@ from tests.functional.storm.arena import Storm, arena
 
 MINIONS = 1000
 #: Those of the peer's storm and of its equals.
-FEWER = 300
+FEWER = 200
 #: Every other minion fires the same event twice, the others two states.
 VOLLEYS = [["critical", "critical"], ["critical", "emergency"]]
 FORMULAS = installs.ROOT / "salt/formulas"
 SLS = "dockerstorage/reactor/remediate.sls"
-PLAIN = "plain:\n  local.test.true:\n    - tgt: {{ data['id'] }}\n    - tgt_type: list\n"
+PLAIN = "plain:\n  local.test.true:\n    - tgt: [{{ data['id'] }}]\n    - tgt_type: list\n"
 
 
 @dataclass(frozen=True)
