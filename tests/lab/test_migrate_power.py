@@ -13,7 +13,7 @@ from tests.lab import migrated, prepared, richhost
 from tests.lab.hosts import Host
 from tests.lab.migrated import migrate
 
-CUTS = 10
+CUTS = 6
 #: About what a migration takes here.
 LONGEST_SECONDS = 25
 
