@@ -80,7 +80,7 @@ functional-3006 functional-3007 functional-3008: functional-%: packages
 .PHONY: lab
 lab: packages lab-images ## the tests on a real devicemapper host, a guest of this machine
 	@venv=$(call in,3008)
-	$(call pytest,4600,lab,tests/lab -n $(LAB_WORKERS) --dist loadfile)
+	$(call pytest,4600,lab,tests/lab -n $(LAB_WORKERS) --dist loadfile --no-loadscope-reorder)
 
 .PHONY: lab-images
 lab-images: packages

@@ -61,7 +61,8 @@ def table(name=None, target=None):
     """
     Show the table of a device, or of all (with a target of one kind).
 
-    Arguments and result are those of ``status``; sizes in sectors of 512 bytes.
+    name, target
+        As for ``status``, and so is the result; sizes in sectors of 512 bytes.
 
     CLI Example:
 
@@ -111,6 +112,9 @@ def ls_():
 def deps(name):
     """
     Show the numbers (``major:minor``) of the devices that a device rests on.
+
+    name
+        Name of the device.
 
     CLI Example:
 

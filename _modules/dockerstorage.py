@@ -27,11 +27,16 @@ more (``rescue``).
 """
 
 import contextlib
+import importlib
 import logging
 import time
 
 import salt.utils.args
 from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+# In an onedir the directory of added packages is made with the first of them, and Python remembers
+# of a path that it was not there.
+importlib.invalidate_caches()
 
 try:
     import dockerstorage_lib
@@ -122,14 +127,17 @@ def report(reclaimable=False):
     reclaimable
         Also plan a prune with this host's policy, and tell what it would free. Nothing is removed.
 
-    Returns a dict: ``engine`` (running, version, driver, data_root), ``pool`` (None without a
-    thin pool; sizes in bytes), ``forecast`` (of that pool: what ``history`` tells of it, without
-    the samples; None if no history was kept), ``reclaimable_bytes`` (only if asked; None if it
-    cannot be known), ``counts``, ``configuration`` (the ``driver`` that counts, None if
-    the engine chooses; its ``options``; the ``file`` and what in it ``says`` so: a key, a variable
-    or ExecStart; ``unresolved``: what could not be understood), ``hidden_store``, ``warnings``
-    (each with ``code``, ``text``, ``remedy``; conflicts of the configuration among them),
-    ``unseen`` (each with ``what``, ``why``), ``summary`` (lines to read).
+    Returns a dict: ``engine`` (running, version, driver, data_root), ``pool`` (None without a thin
+    pool; the fields of ``pool``, ``kind``, and as far as there are: ``vg`` with name, free_bytes
+    and missing_devices; ``monitored``, ``autoextend_threshold``, ``autoextend_percent``;
+    ``loop_files``), ``forecast`` (of that pool: what ``history`` tells of it, without the samples;
+    None if no history was kept), ``reclaimable_bytes`` (only if asked; None if it cannot be known),
+    ``counts`` (containers, running, images, volumes, networks), ``configuration`` (the ``driver``
+    that counts, None if the engine chooses; its ``options``; the ``file`` and what in it ``says``
+    so: a key, a variable or ExecStart; ``unresolved``: what could not be understood),
+    ``hidden_store``, ``warnings`` (each with ``code``, ``text``, ``remedy``; conflicts of the
+    configuration among them), ``unseen`` (each with ``what``, ``why``), ``loop_files`` (of a
+    loop-lvm pool that is not up), ``summary`` (lines to read).
 
     CLI Example:
 
@@ -284,7 +292,9 @@ def pool(name=None):
 
     Returns a dict: ``name``, ``health`` (ok, out_of_data_space, read_only, needs_check,
     failed), ``level`` (ok, warning, critical, emergency), ``mode``, ``when_full``, ``data`` and
-    ``metadata`` (used_bytes, total_bytes, percent), and more. Fails if there is no such pool.
+    ``metadata`` (used_bytes, total_bytes, percent; None of a pool that failed, and nothing more),
+    ``needs_check``, ``block_bytes``, ``low_water_blocks``, ``transaction_id``,
+    ``metadata_snapshot_held``. Fails if there is no such pool.
 
     CLI Example:
 
@@ -819,9 +829,10 @@ def reclaim(stop_docker=False, trim=False, test=False, **kwargs):
     ``du`` adds the file system's own list of its parts), ``freed_bytes``, ``trimmed`` (each with
     ``container``, ``free_bytes`` in its file system, ``freed_bytes`` of the file, ``why_not``),
     ``stopped_seconds`` (None if nothing was stopped), ``not_running`` (containers that ran before
-    and do not now), ``record`` (folder with the record, or None), ``summary`` (lines to read).
-    Fires ``dockerstorage/<jid or local>/reclaim/progress``. Fails, with nothing changed, for a pool
-    that is not loop-lvm, one that is damaged or in use, and an engine that must not be stopped.
+    and do not now), ``record`` (folder with the record, or None), ``summary`` (lines to read); in
+    test mode ``needs_stop``. Fires ``dockerstorage/<jid or local>/reclaim/progress``. Fails, with
+    nothing changed, for a pool that is not loop-lvm, one that is damaged or in use, and an engine
+    that must not be stopped.
 
     CLI Example:
 
@@ -1086,10 +1097,10 @@ def import_(bundle, rename=None, only=None, on_conflict="fail", start=False, tes
     Returns a dict: ``plan`` (each with ``kind``, ``name``, ``new_name``, ``action``: create,
     replace, exists, skip or conflict, ``why``, ``bytes``), ``bytes``, ``imported`` (with the new
     ``id``), ``skipped`` (with ``why``), ``different`` (what is not as it was), ``started``,
-    ``not_started``, ``mapping`` (old to new names and ids), ``not_taken`` (by the export),
-    ``summary`` (lines to read). Fires ``dockerstorage/<jid or local>/import/progress``. Fails,
-    with nothing changed, on bad input, a damaged bundle, a conflict, too little room; and if it
-    broke off, with what was imported by then.
+    ``not_started``, ``mapping`` (old to new names and ids), ``not_taken`` (by the export), ``id``
+    and ``host`` of the bundle, ``summary`` (lines to read). Fires ``dockerstorage/<jid or
+    local>/import/progress``. Fails, with nothing changed, on bad input, a damaged bundle, a
+    conflict, too little room; and if it broke off, with what was imported by then.
 
     CLI Example:
 
@@ -1152,11 +1163,14 @@ def migrate(
 
     Returns a dict: ``from``, ``to``, ``method``, ``outcome`` (switched, rolled back, abandoned),
     ``steps`` (each with ``step``, ``what``, ``state``, ``seconds``), ``downtime_seconds``,
-    ``not_running``, ``next`` (what can be done now), ``summary`` (lines to read); in test mode
-    ``obstacles``, ``layer_bytes``, ``container_bytes``, ``free_bytes``, ``estimated_seconds``,
-    ``estimated_downtime_seconds``, ``files`` (of the configuration that are changed). Fires
-    ``dockerstorage/<jid or local>/migrate/progress``. Fails, with nothing changed, on bad input
-    and whatever stands in the way; and, with the host back on its old store, if a step fails.
+    ``not_running``, ``next`` (what can be done now), ``id``, ``data_root``, ``began_at`` (seconds
+    since the epoch), ``rolling_back``, ``failure`` (why a step failed, or None), ``new_objects``
+    (that came to exist since the switch), ``summary`` (lines to read); in test mode ``possible``,
+    ``obstacles``, ``notes``, ``layer_bytes``, ``container_bytes``, ``free_bytes``,
+    ``estimated_seconds``, ``estimated_downtime_seconds``, ``files`` (of the configuration that are
+    changed). Fires ``dockerstorage/<jid or local>/migrate/progress``. Fails, with nothing changed,
+    on bad input and whatever stands in the way; and, with the host back on its old store, if a step
+    fails.
 
     CLI Example:
 

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 from benchmarks.beacon import ROUNDS, reaction_seconds, ticks
 from benchmarks.bundle import bundled
+from benchmarks.fleet import HOSTS, pages
 from benchmarks.lab import race
 from benchmarks.migration import TIMES, moved
 from benchmarks.planning import LAYERS_AN_IMAGE, seconds_to_plan
 from benchmarks.rescue import rescued
+from benchmarks.storm import FEWER, MINIONS, stormed
 from benchmarks.writer import steady_writer
 from dockerstorage_lib.summary import columns, human_bytes
 from tests.lab import prepared, salthost
@@ -30,6 +32,8 @@ def main() -> int:
         rows += _bundle_rows(kind)
     rows += _migration_rows()
     rows += _rescue_rows()
+    rows += _storm_rows()
+    rows += _fleet_rows()
     print("\n".join(columns(rows)))
     return 0
 
@@ -159,6 +163,45 @@ def _rescue_rows() -> list[Row]:
              speed >= 5),
         ("rescue of images / dd of the pool's data", f"{read:.1f} × ({times})", "-", "-"),
     ]  # fmt: skip
+
+
+def _storm_rows() -> list[Row]:
+    seen = stormed()
+    storm, plain = seen.all, seen.plain
+    once = seen.remedied[1]
+    twice = MINIONS - once - seen.remedied[0]
+    slowest = max(storm.pings)
+    grown_mib = (storm.after.memory_bytes - storm.before.memory_bytes) / 2**20
+    ours, by_salt = (one.seconds / plain.seconds for one in (seen.by_path, seen.by_salt))
+    rates = " / ".join(f"{one.jobs / one.seconds:.0f} jobs/s" for one in (seen.by_path, plain))
+    cpu = " / ".join(f"{one.cpu_seconds / one.jobs * 1000:.0f} ms" for one in (seen.by_path, plain))
+    return [
+        _row(f"storm of {MINIONS} minions, each with cause for two remedies: remedied once / twice",
+             f"{once} / {twice} ({MINIONS / storm.seconds:.0f} remedies/s)", f"{MINIONS} / 0",
+             (once, twice) == (MINIONS, 0)),
+        _row("the same: slowest test.ping meanwhile", f"{slowest:.1f} s", "< 5 s", slowest < 5),
+        _row("the same: memory that the master's processes gained", f"{grown_mib:.0f} MiB",
+             "< 200 MiB", grown_mib < 200),
+        _row(f"storm of {FEWER}: our sls by its path / a plain YAML reaction", f"{ours:.2f} × "
+             f"({rates})", "≤ 1.5 ×", ours <= 1.5),
+        ("the same: the master's CPU for an event, its job and its answer", cpu, "-", "-"),
+        ("the same: our sls by salt:// / a plain YAML reaction", f"{by_salt:.2f} ×", "-", "-"),
+    ]  # fmt: skip
+
+
+def _fleet_rows() -> list[Row]:
+    seen = pages()
+    rows = []
+    for what, ours, plain, most in (
+        ("loaded", seen.ours.load_ms, seen.plain.load_ms, 1.0),
+        ("filtered", seen.ours.filter_ms, seen.plain.filter_ms, 2.0),
+        ("sorted", seen.ours.sort_ms, seen.plain.sort_ms, 1.0),
+    ):
+        name = f"page of {HOSTS} hosts: {what} / a plain table of the same"
+        figure = f"{ours / plain:.2f} × ({ours:.0f} ms / {plain:.0f} ms)"
+        rows.append(_row(name, figure, f"≤ {most:g} ×", ours <= most * plain))
+    size = f"{human_bytes(seen.ours.page_bytes)}, {seen.write_seconds:.1f} s to make"
+    return [*rows, ("the same: size", size, "-", "-")]
 
 
 def _seconds(parts: Mapping[str, float]) -> str:

@@ -113,8 +113,8 @@ def _engine(sight: Sight) -> Iterator[Finding]:
             f"A devicemapper store with {sight.hidden.images} images and "
             f"{sight.hidden.containers} containers lies in {sight.hidden.path}, and the engine, "
             f"now on {sight.site.driver or 'no driver'}, does not see it.",
-            "Prune nothing: volumes and networks of those containers look unused. Go back to "
-            "Docker 24 or older with devicemapper, export what matters, then remove the store.",
+            "Prune nothing: volumes and networks of those containers look unused. Take all out of "
+            "the store with dockerstorage.rescue, or go back to Docker 24 or older.",
         )
     if sight.info is None and any(what == "engine" for what, _ in sight.unseen):
         yield Finding(

@@ -18,6 +18,9 @@ from .policy import LabelRule, texts
 
 Document = Mapping[str, Any]
 
+#: In the containers of an image that sets no PATH.
+DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 
 @dataclass(frozen=True)
 class Switch:
@@ -139,6 +142,8 @@ def _differ_by_label(image: Document, parent: Document, key: str) -> bool:
     def rest(document: Document) -> tuple[object, ...]:
         # "Image" names the image below in what the classic builder makes.
         config = {k: v for k, v in document["Config"].items() if k not in ("Labels", "Image")}
+        # A build writes down the PATH that containers of an image without one get anyway.
+        config["Env"] = config.get("Env") or [DEFAULT_PATH]
         labels = {k: v for k, v in _labels(document).items() if k != key}
         return document["RootFS"]["Layers"], config, labels
 

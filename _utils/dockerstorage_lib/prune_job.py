@@ -138,8 +138,8 @@ def _refuse_hidden_store(site: Site) -> None:
         raise Refused(
             f"a devicemapper store with {hidden.images} images and {hidden.containers} containers "
             f"lies in {hidden.path}, and the engine, now on {site.driver}, does not see it: its "
-            "containers' volumes and networks would look unused. Go back to Docker 24 or older "
-            "with devicemapper, or take the data out first and remove the store"
+            "containers' volumes and networks would look unused. Take all out of the store with "
+            "dockerstorage.rescue, or go back to Docker 24 or older, and remove the store first"
         )
 
 

@@ -209,8 +209,9 @@ def _monitoring_steps(
     if not pool.monitored:
         yield _step("monitor", False, True, "lvchange", "-q", "--monitor", "y", name)
     # A profile set on an active pool reaches the kernel only by a refresh: until then the
-    # low-water mark is 0, no event comes, and nothing is ever extended.
-    if pool.active and (present.low_water_blocks == 0 or wanted != present.autoextension):
+    # low-water mark is 0, no event comes, and nothing is ever extended. At 100 % it stays 0.
+    deaf = present.low_water_blocks == 0 and wanted.threshold_percent < 100
+    if pool.active and (deaf or wanted != present.autoextension):
         yield _step(
             "low_water_mark", present.low_water_blocks, "set", "lvchange", "--refresh", name
         )

@@ -10,13 +10,17 @@ import pytest
 import yaml
 
 from tests.functional import installs
-from tests.functional.conftest import QUIET
+from tests.functional.conftest import QUIET, Host
 
 FORMULA = installs.ROOT / "salt/formulas/dockerstorage"
 #: The repository at its root, and salt/formulas as root.
 MOUNTS = ("salt.formulas.dockerstorage", "dockerstorage")
 PACKAGES = ("docker", "sh", "zstandard")
+#: Into a directory of its own, pip installs what is elsewhere once more.
+THEIR_NEEDS = ("requests", "urllib3", "certifi", "idna", "charset_normalizer")
 JOBS = ("remediation", "prune", "export", "metrics")
+#: What another file of the master reacts to.
+REACTIONS = {"other": "other/tag", "same": "salt/beacon/*/dockerstorage/*"}
 WRONG = {"dockerstorage": {"prune": {"min_age": "7 dayz"}, "beacn": {}}}
 
 
@@ -63,6 +67,12 @@ def rendered(cold_and_synced, tmp_path_factory):
             [{"conf_file": str(red_hat)}, show, MOUNTS[1]],
             {"pillar": pillars[name]},
         )
+    for name, tag in REACTIONS.items():
+        folder = tmp_path_factory.mktemp(name)
+        other = {"reactor": [{tag: ["salt://other.sls"]}]}
+        (folder / "other.conf").write_text(json.dumps(other))
+        reactor = {"dockerstorage": {"reactor": {"enabled": True, "file": f"{folder}/own.conf"}}}
+        asked["reactor", name] = (show, [f"{MOUNTS[1]}.reactor"], {"pillar": reactor})
     return dict(zip(asked, (one["return"] for one in host.ask(*asked.values())), strict=True))
 
 
@@ -136,6 +146,14 @@ def test_one_concern_can_be_applied_alone(rendered):
     assert states["prune"]["run_on_start"] is False
 
 
+def test_a_reactor_that_is_set_elsewhere_is_not_silenced(rendered):
+    (refused,) = rendered["reactor", "other"]
+    assert refused["fun"] == "fail_without_changes"
+    assert "other.conf" in refused["name"]
+    assert "salt://dockerstorage/reactor/remediate.sls" in refused["name"]
+    assert rendered["reactor", "same"] == []
+
+
 @pytest.mark.parametrize("mount", MOUNTS)
 def test_a_wrong_pillar_is_told_once_with_its_paths(rendered, mount):
     (told,) = rendered[mount, "wrong"]
@@ -154,7 +172,7 @@ def runs(salt_factories, no_docker, tree, scratch):
     wheels, master, backup = place / "wheels", place / "etc/master.d", place / "backup"
     for folder in (wheels, master, backup, place / "srv", place / "pillar"):
         folder.mkdir(parents=True)
-    for name in PACKAGES:
+    for name in (*PACKAGES, *THEIR_NEEDS):
         installs.wheel_of(name, wheels)
     pillar = {
         "dependencies": {"os_packages": [], "find_links": str(wheels)},
@@ -181,28 +199,40 @@ def runs(salt_factories, no_docker, tree, scratch):
             "pillar_roots": {"base": [str(place / "pillar")]},
         },
     )  # fmt: skip
-    minion.python_executable = str(installs.make_python(scratch / "py-first", PACKAGES))
-    call = minion.salt_call_cli(timeout=90)
+    python = installs.make_python(scratch / "py-first", PACKAGES)
+    minion.python_executable = str(python)
+    host = Host("synced", minion, python)
+    # As an onedir has it: packages go to a directory that is not there yet.
+    extras = installs.site_packages(python.parents[1]) / "extras.pth"
+    extras.write_text(f"import sys; sys.path.insert(0, {str(place / 'extras')!r})\n")
 
-    def highstate(**options):
-        words = [f"{key}={value}" for key, value in options.items()]
-        states = call.run("--local", "--log-level=critical", "state.highstate", *words).data
+    def results(states):
         assert isinstance(states, dict), states
         # A state whose module is not there has no id in its result.
         ids = (tag.split("_|-")[1].removeprefix("dockerstorage-") for tag in states)
         return dict(zip(ids, states.values(), strict=True))
 
+    plain = {"return_yaml": False}
     log = Path(minion.config["log_file"])
-    with minion.started():
-        found = {"test": highstate(test=True), "first": highstate(), "second": highstate()}
-        found["jobs"] = call.run("--local", "schedule.list", "return_yaml=False").data
-        found["beacons"] = call.run("--local", "beacons.list", "return_yaml=False").data
+    with pytest.MonkeyPatch.context() as patch, minion.started():
+        patch.setenv("PIP_TARGET", str(place / "extras"))
+        patch.setenv("PIP_NO_COMPILE", "1")  # which takes longer than all else
+        found = {"test": results(host.value("state.highstate", test=True))}
+        call = minion.salt_call_cli(timeout=90)
+        found["first"] = results(call.run("--local", "state.highstate").data)
+        again, jobs, beacons = host.ask(
+            ("state.highstate", [], {}),
+            ("schedule.list", [], plain),
+            ("beacons.list", [], plain),
+        )
+        found |= {"second": results(again["return"]), "jobs": jobs["return"]}
+        found["beacons"] = beacons["return"]
         deadline = time.monotonic() + 20
         while "in remediate\n" not in log.read_text() and time.monotonic() < deadline:
             time.sleep(0.5)
         taken_back = {name: {"enabled": False} for name in (*JOBS, "beacon", "reactor")}
         wanted.write_text(json.dumps({"dockerstorage": {**pillar, **taken_back}}))
-        found["back"] = highstate()
+        found["back"] = results(host.value("state.highstate"))
     return {**found, "log": log.read_text(), "reactor": (master / "dockerstorage.conf").read_text()}
 
 

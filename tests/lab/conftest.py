@@ -18,6 +18,19 @@ from tests.lab.hosts import Host
 
 Report = Generator[None, pytest.TestReport, pytest.TestReport]
 
+#: Files that take minutes come first, so that no worker is left alone with one at the end.
+LONGEST_FIRST = (
+    "orchestration", "migrate_trouble", "migrate", "migrate_power", "migrate_bundle", "pages",
+    "prune", "import", "rescue", "orphans", "export", "reclaim", "remedies_end_to_end", "recover",
+    "formula", "beacon", "report", "driver_state", "remediate",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The order of the files; within a file that of its tests stays."""
+    rank = {f"test_{name}": place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _root() -> None:

@@ -56,20 +56,20 @@ id=$(systemctl show -P InvocationID salt-minion)
 grep -q -m1 'ready to receive requests' < <(journalctl -q -f -n all _SYSTEMD_INVOCATION_ID=$id)
 exec "$1" -
 """
-SYNC = f"""
+SYNC = """
 import salt.client
 client = salt.client.LocalClient()
-assert client.cmd("{MINION}", "test.ping", timeout=30) == {{"{MINION}": True}}, "no answer"
-synced = client.cmd("{MINION}", "saltutil.sync_all", timeout=60)
-assert isinstance(synced.get("{MINION}"), dict), synced
+assert client.cmd("MINION", "test.ping", timeout=30) == {"MINION": True}, "no answer"
+synced = client.cmd("MINION", "saltutil.sync_all", timeout=60)
+assert isinstance(synced.get("MINION"), dict), synced
 """
 
 
-def config_files(release: str = RELEASES[0]) -> dict[str, str]:
+def config_files(release: str = RELEASES[0], minion: str = MINION) -> dict[str, str]:
     """Path and text of the daemons' configuration and of their units."""
     files = {
         "/etc/salt/master": json.dumps(MASTER, indent=2),
-        "/etc/salt/minion": json.dumps(MINION_CONFIG, indent=2),
+        "/etc/salt/minion": json.dumps({**MINION_CONFIG, "id": minion}, indent=2),
     }
     for name in ("salt-master", "salt-minion"):
         text = UNIT.format(name=name, release=release)
@@ -77,20 +77,23 @@ def config_files(release: str = RELEASES[0]) -> dict[str, str]:
     return files
 
 
-def configure(guest: Guest, release: str = RELEASES[0]) -> None:
+def configure(guest: Guest, release: str = RELEASES[0], minion: str = MINION) -> None:
     """Write the configuration of both daemons and their units; nothing is started."""
-    for path, text in config_files(release).items():
+    for path, text in config_files(release, minion).items():
         guest.push(path, text)
     guest.run("mkdir -p /srv/pillar")
 
 
-def start(guest: Guest, release: str = RELEASES[0], timeout: float = 240) -> float:
+def start(
+    guest: Guest, release: str = RELEASES[0], timeout: float = 240, minion: str = MINION
+) -> float:
     """Start master and minion, wait until the minion answers, sync all; the seconds that took."""
-    if release != RELEASES[0]:
-        configure(guest, release)
+    if (release, minion) != (RELEASES[0], MINION):
+        configure(guest, release, minion)
     python = f"/opt/salt/{release}/bin/python"
     argv = ["timeout", str(timeout), "bash", "-c", AWAIT, "bash", python]
-    result = guest.run(argv, input=SYNC, timeout=timeout + 10, check=False)
+    sync = SYNC.replace("MINION", minion)
+    result = guest.run(argv, input=sync, timeout=timeout + 10, check=False)
     if result.status != 0:
         journal = guest.run("journalctl -q -u salt-master -u salt-minion --no-pager | tail -40")
         raise LabError(f"Salt does not come up:\n{result.stderr}\n{journal.stdout}")

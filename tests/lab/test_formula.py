@@ -1,4 +1,4 @@
-"""The formula on a real host, through a master: all concerns; twice, and the second is quiet."""
+"""The formula on a real host, whose minion has no master: all concerns, and twice."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ IMAGE = "lab/app:1"
 OPTION = "overlay2.override_kernel_check=true"
 JOBS = ("remediation", "prune", "export", "metrics")
 REACTOR = "/etc/salt/master.d/dockerstorage.conf"
+ALONE = {
+    "file_client": "local",
+    "master_type": "disable",
+    "file_roots": {"base": ["/srv/salt", *salthost.FILE_ROOTS]},
+}
 
 
 def pillar(disk: str) -> dict[str, Any]:
@@ -44,16 +49,14 @@ def host() -> Iterator[Host]:
         guest.push("/srv/salt/top.sls", json.dumps({"base": {"*": ["dockerstorage"]}}))
         guest.push("/srv/pillar/top.sls", json.dumps({"base": {"*": ["storage"]}}))
         guest.push("/srv/pillar/storage.sls", json.dumps({"dockerstorage": pillar(found.spare)}))
-        roots = {"file_roots": {"base": ["/srv/salt", *salthost.FILE_ROOTS]}}
-        guest.push("/etc/salt/master.d/roots.conf", json.dumps(roots))
-        guest.run("mkdir -p /srv/backup")
-        salthost.start(guest)
+        guest.push("/etc/salt/minion.d/alone.conf", json.dumps(ALONE))
+        guest.run("mkdir -p /srv/backup /etc/salt/master.d; systemctl start salt-minion")
+        guest.run("until ls /run/salt/minion/*_pull.ipc; do sleep 0.2; done", timeout=120)
         yield found
 
 
-def highstate(host: Host, **options: Any) -> dict[str, dict[str, Any]]:
+def by_id(states: Any) -> dict[str, dict[str, Any]]:
     """The results of all states, by what follows "dockerstorage-" in their id."""
-    states = salthost.salt(host.guest, "*", "state.highstate", timeout=300, **options)["host1"]
     assert isinstance(states, dict), states
     return {one["__id__"].removeprefix("dockerstorage-"): one for one in states.values()}
 
@@ -63,18 +66,26 @@ def test_highstate_twice(host: Host) -> None:
     acting = {"thinpool", "driver", "protection", "beacon", "reactor", *JOBS}
     before = host.state()
 
-    planned = highstate(host, test=True)
+    planned = by_id(salthost.salt_call(guest, "state.highstate", test=True, timeout=300))
     assert {name for name, one in planned.items() if one["changes"]} == acting
     assert {name for name in acting if planned[name]["result"] is not None} == set()
     assert guest.run(f"test -e {POOL_DEVICE} -o -e {REACTOR}", check=False).status == 1
     assert host.state() == before
 
-    first = highstate(host)
+    plain = {"return_yaml": False}
+    calls = salthost.salt_calls(
+        guest,
+        *[("state.highstate", [], {})] * 2,
+        ("schedule.list", [], plain),
+        ("beacons.list", [], plain),
+        seconds_each=90,
+    )
+    first, second = map(by_id, calls[:2])
+    jobs, beacons = calls[2:]
     assert [one["comment"] for one in first.values() if one["result"] is not True] == []
     assert {name for name, one in first.items() if one["changes"]} == acting
     assert "Restart it" in first["reactor-restart"]["comment"]
 
-    second = highstate(host)
     assert [one["comment"] for one in second.values() if one["result"] is not True] == []
     assert {name: one["changes"] for name, one in second.items() if one["changes"]} == {}
 
@@ -83,10 +94,8 @@ def test_highstate_twice(host: Host) -> None:
     assert migrated.daemon_config(host)["storage-opts"] == [OPTION]
     assert migrated.driver(host) == "overlay2"
     assert host.inspect("image", IMAGE)["Config"]["Labels"] == {"protected": "true"}
-    jobs = salthost.salt(guest, "*", "schedule.list", return_yaml=False)["host1"]
     assert {f"dockerstorage-{name}" for name in JOBS} <= set(jobs)
     assert jobs["dockerstorage-prune"]["kwargs"] == {"keep_tags": 2, "min_age": "7d"}
-    beacons = salthost.salt(guest, "*", "beacons.list", return_yaml=False)["host1"]
     assert {"levels": {"warning": 60}} in beacons["dockerstorage"]
     assert "salt://dockerstorage/reactor/remediate.sls" in guest.run(f"cat {REACTOR}").stdout
     # The beacon looks: it remembers what it saw.

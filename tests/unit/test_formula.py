@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dockerstorage_lib import formula
+from dockerstorage_lib import VERSION, formula
 from dockerstorage_lib.errors import BadInput
 from dockerstorage_lib.formula_schema import PILLAR, TIMES, Section
 
@@ -171,7 +171,13 @@ def test_the_check_loads_without_the_packages_that_the_formula_installs():
 import sys
 sys.path.insert(0, sys.argv[1])
 sys.modules.update(dict.fromkeys(("docker", "sh", "zstandard", "requests")))
-from dockerstorage_lib import formula
+from dockerstorage_lib import VERSION, formula
 assert formula.problems({}) == []
 """
     subprocess.run([sys.executable, "-c", script, str(ROOT / "_utils")], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("module", ["dockerstorage", "dockerstorage_formula"])
+def test_a_module_is_of_the_library_s_version(module):
+    text = (ROOT / f"_modules/{module}.py").read_text()
+    assert re.findall(r'^LIBRARY_VERSION = "(.+)"$', text, re.MULTILINE) == [VERSION]

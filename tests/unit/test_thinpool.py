@@ -102,6 +102,11 @@ def test_what_cannot_be_is_refused(declared, present, told):
         plan_thinpool(replace(NAMED, **declared), replace(PRESENT, **present))
 
 
+def test_a_low_water_mark_is_not_asked_for_where_lvm_shall_not_extend():
+    never = replace(PRESENT, autoextension=Autoextension(100, 20), low_water_blocks=0)
+    assert keys(replace(NAMED, threshold=100), never) == []
+
+
 @pytest.mark.parametrize(
     ("present", "expected"),
     [
