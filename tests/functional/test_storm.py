@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.functional import reactions
+from tests.functional.conftest import salt_version
 from tests.functional.storm.arena import Arena, Storm, arena
 from tests.functional.storm.simhost import POOL
 from tests.functional.storm.simminion import FORGERIES
