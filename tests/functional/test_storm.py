@@ -14,11 +14,12 @@ from dataclasses import dataclass
 import pytest
 
 from tests.functional import reactions
+from tests.functional.conftest import salt_version
 from tests.functional.storm.arena import Arena, Storm, arena
 from tests.functional.storm.simhost import POOL
 from tests.functional.storm.simminion import FORGERIES
 
-MINIONS = int(os.environ.get("STORM_N", 1000))
+MINIONS = 1000 if salt_version().startswith("3008.") else 100
 FORGERS = 20
 #: Every other minion fires the same event twice, the others two states.
 VOLLEYS = [["critical", "critical"], ["critical", "emergency"]]
