@@ -34,7 +34,12 @@ def pillar(disk: str) -> dict[str, Any]:
         "export": {"enabled": True, "dest": "/srv/backup/all", "schedule": {"cron": "30 1 * * 0"}},
         "beacon": {"interval": 2, "levels": {"warning": 60}},
         "reactor": {"enabled": True},
-        "remediation": {"enabled": True, "pool": POOL_DEVICE.rpartition("/")[2]},
+        # Seldom: a job's process costs seconds in a guest.
+        "remediation": {
+            "enabled": True,
+            "pool": POOL_DEVICE.rpartition("/")[2],
+            "schedule": {"minutes": 10},
+        },
         "metrics": {"enabled": True, "schedule": {"hours": 1}},
     }
 
