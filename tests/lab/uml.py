@@ -22,6 +22,7 @@ from tests.lab.errors import LabError
 KERNEL = "./linux.uml"
 UMID = "m"
 SAMPLE_SECONDS = 0.1
+NEW_SECONDS = 60
 PREFIX = "dslab-"  # short: the management console is a Unix socket below it
 MCONSOLE_MAGIC = 0xCAFEBABE
 MCONSOLE_REQUEST = struct.Struct("=III512s")
@@ -202,8 +203,11 @@ def sweep() -> None:
     """Kill guests whose driver died without its watcher, and remove what they left."""
     for directory in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         mark = directory / ".in-use"
-        if not mark.exists() or cache.is_held(directory):
-            continue  # just being made, or alive
+        # Between its making and its being held, another run's directory looks like a dead one's.
+        if not mark.exists() or time.time() - mark.stat().st_mtime < NEW_SECONDS:
+            continue
+        if cache.is_held(directory):
+            continue
         with contextlib.suppress(OSError, ValueError):
             session = int((directory / "session").read_text())
             command = Path(f"/proc/{session}/cmdline").read_bytes()
