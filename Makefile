@@ -76,7 +76,7 @@ functional: packages ## the extension in real minions of Salt 3006 and 3008, on 
 .PHONY: functional-3006 functional-3007 functional-3008
 functional-3006 functional-3007 functional-3008: functional-%: packages
 	@venv=$(call in,$*)
-	$(call pytest,1500,functional-$*,tests/functional)
+	$(call pytest,1800,functional-$*,tests/functional)
 
 .PHONY: lab
 lab: packages lab-images ## the tests on a real devicemapper host, a guest of this machine
