@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from . import fleet_answers as answers_
@@ -100,7 +100,6 @@ def read_host(name: str, parts: Mapping[str, Any]) -> Host:
     history = answers_.history_of(parts.get(HISTORY), pool.get("name"))
     # A report of an older release has no forecast.
     forecast = answers_.mapping(report, "forecast") or history
-    warnings = answers_.warnings(report)
     known: dict[str, Any] = {
         "driver": answers_.text(engine, "driver"),
         "engine_version": answers_.text(engine, "version"),
@@ -116,8 +115,8 @@ def read_host(name: str, parts: Mapping[str, Any]) -> Host:
     }
     if engine.get("running") is not True and "data root" in answers_.unseen(report):
         return Host(name, "no docker", "there is no Docker on it", **known)
-    draft = Host(name, OK, warnings=warnings, **known)
-    return Host(name, _state(draft), warnings=warnings, **known)
+    host = Host(name, OK, warnings=answers_.warnings(report), **known)
+    return replace(host, state=_state(host))
 
 
 def _state(host: Host) -> str:

@@ -131,12 +131,8 @@ _SCHEDULE = Section(
 )
 
 
-def _flag(key: str, value: Any) -> None:
-    policy.read_flag(key, value)
-
-
 def _concern(keys: Mapping[str, Reader | Section], rule: Any = lambda _: None) -> Section:
-    return Section({"enabled": _flag, **keys}, rule)
+    return Section({"enabled": policy.read_flag, **keys}, rule)
 
 
 PILLAR = Section(
@@ -169,7 +165,12 @@ PILLAR = Section(
             _pool,
         ),
         "driver": _concern(
-            {"name": _with_the_rest, "options": policy.texts, "migrate": _flag, "method": _method},
+            {
+                "name": _with_the_rest,
+                "options": policy.texts,
+                "migrate": policy.read_flag,
+                "method": _method,
+            },
             _driver,
         ),
         "protection": _concern(
@@ -185,8 +186,8 @@ PILLAR = Section(
                 "dest": read_path,
                 **dict.fromkeys((*selection.KINDS, "labels"), _chosen),
                 **dict.fromkeys(("consistent", "logs", "level"), _export_option),
-                "inside_data_root": _flag,
-                "check_room": _flag,
+                "inside_data_root": policy.read_flag,
+                "check_room": policy.read_flag,
             },
             _needs("dest", "/srv/backup/docker"),
         ),

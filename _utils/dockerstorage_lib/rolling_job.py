@@ -9,7 +9,7 @@ from typing import Any
 from . import rolling_check, rolling_report, rolling_settings
 from .adapters.rolling_record import Record
 from .errors import BadInput, Refused
-from .rolling import Progress, begin, note
+from .rolling import ACT, Progress, begin, note
 from .rolling_fleet import Fleet
 from .rolling_run import Run
 from .rolling_settings import ROOT, Settings
@@ -41,11 +41,15 @@ def run(
             line = _resume_line(settings)
             record.add(line)
             progress = note(progress, line)
-        before = {one.minion for one in progress.hosts.values() if "act" in one.done}
+        before = _acted_on(progress)
         progress = Run(settings, fleet, record, progress, tell).to_the_end()
-    after = [one.minion for one in progress.hosts.values() if "act" in one.done]
+    changed = [minion for minion in _acted_on(progress) if minion not in before]
     found = rolling_report.report(progress, name, str(record.path))
-    return {**found, "changed": [minion for minion in after if minion not in before]}
+    return {**found, "changed": changed}
+
+
+def _acted_on(progress: Progress) -> list[str]:
+    return [one.minion for one in progress.hosts.values() if ACT in one.done]
 
 
 def plan(action: str, given: Any, folder: Path, open_fleet: Open, now: float) -> dict[str, Any]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 
 def sync_folder(folder: Path) -> None:
@@ -39,5 +43,26 @@ def _write_new(path: Path, data: bytes, mode: int) -> None:
     with os.fdopen(os.open(path, flags, mode), "wb") as file:
         os.fchmod(file.fileno(), mode)
         file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def journal_line(what: Mapping[str, Any]) -> bytes:
+    """A line of a journal: what is noted, and when."""
+    return json.dumps({"at": time.time(), **what}).encode() + b"\n"
+
+
+def add_line(path: Path, what: Mapping[str, Any], make: bool = False) -> None:
+    """Write a line at the end of a journal; it is on disk when this returns.
+
+    make: whether the file is made if it is not there, rather than FileNotFoundError raised.
+    """
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if make else 0)
+    with os.fdopen(os.open(path, flags, 0o600), "r+b") as file:
+        text = file.read()
+        # What was cut off in the middle of a line was never acted upon.
+        file.seek(text.rfind(b"\n") + 1)
+        file.truncate()
+        file.write(journal_line(what))
         file.flush()
         os.fsync(file.fileno())

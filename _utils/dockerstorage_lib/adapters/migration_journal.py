@@ -10,14 +10,12 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import time
 from pathlib import Path
 from typing import Any
 
 from ..errors import Refused
 from ..migration import Plan, Progress, plan_line, read_progress
-from .durable import sync_folder, write_file
+from .durable import add_line, sync_folder, write_file
 from .records import FOLDER
 
 UNDERWAY = FOLDER / "migration"
@@ -53,23 +51,12 @@ class Journal:
     def add(self, **line: Any) -> None:
         """Write a line; it is on disk when this returns."""
         try:
-            self._add(line)
+            add_line(self._path, line, make=True)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             release(self.folder)
-            self._add(line)
-
-    def _add(self, line: dict[str, Any]) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        with os.fdopen(os.open(self._path, flags, 0o600), "r+b") as file:
-            text = file.read()
-            # What was cut off in the middle of a line was never acted upon.
-            file.seek(text.rfind(b"\n") + 1)
-            file.truncate()
-            file.write(json.dumps({"at": time.time(), **line}).encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            add_line(self._path, line, make=True)
 
     def keep(self, name: str, value: Any) -> None:
         """Put a document beside it, on disk when this returns."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-from .durable import sync_folder
+from .durable import journal_line, sync_folder
 
 FOLDER = Path("/var/lib/dockerstorage")
 
@@ -23,9 +22,8 @@ class Record:
 
     def note(self, **what: Any) -> None:
         """Add a line, and wait until it is on disk."""
-        line = json.dumps({"at": time.time(), **what}) + "\n"
-        with (self.folder / "record.jsonl").open("a") as file:
-            file.write(line)
+        with (self.folder / "record.jsonl").open("ab") as file:
+            file.write(journal_line(what))
             file.flush()
             os.fsync(file.fileno())
 

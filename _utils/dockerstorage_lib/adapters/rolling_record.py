@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 from ..errors import Incoherent, Refused
 from ..rolling import Plan, Progress, plan_line, read_progress
-from .durable import sync_folder, write_file
+from .durable import add_line, journal_line, sync_folder, write_file
 
 
 class Record:
@@ -44,18 +43,11 @@ class Record:
         """A new change; the one before is kept once."""
         if self.path.exists():
             self.path.rename(self.path.with_name("previous.jsonl"))
-        write_file(self.path, _line(plan_line(plan)), 0o600)
+        write_file(self.path, journal_line(plan_line(plan)), 0o600)
 
     def add(self, line: dict[str, Any]) -> None:
         """Write a line; it is on disk when this returns."""
-        flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
-        with os.fdopen(os.open(self.path, flags), "r+b") as file:
-            text = file.read()
-            file.seek(text.rfind(b"\n") + 1)
-            file.truncate()
-            file.write(_line(line))
-            file.flush()
-            os.fsync(file.fileno())
+        add_line(self.path, line)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -72,7 +64,3 @@ class Record:
                     "for its end, or give this one another name"
                 ) from None
             yield
-
-
-def _line(line: dict[str, Any]) -> bytes:
-    return json.dumps({"at": time.time(), **line}).encode() + b"\n"
