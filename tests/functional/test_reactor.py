@@ -12,10 +12,9 @@ import time
 
 import pytest
 import salt.config
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from tests.functional import reactions
+from tests.functional.keys import key_pair
 
 EXECUTED = "/tmp/dockerstorage-was-executed"
 
@@ -25,18 +24,10 @@ def keys(tmp_path_factory):
     """The master's folder of keys: two accepted minions and a pending one."""
     folder = tmp_path_factory.mktemp("pki")
     for state, minion in (("minions", "host1"), ("minions", "host2"), ("minions_pre", "host3")):
-        key = rsa.generate_private_key(65537, 2048)
         own = folder / f"of-{minion}"
         for one in (own, folder / state):
             one.mkdir(exist_ok=True)
-        private = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.TraditionalOpenSSL,
-            serialization.NoEncryption(),
-        )
-        public = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        private, public = key_pair()
         (own / "minion.pem").write_bytes(private)
         (folder / state / minion).write_bytes(public)
     return folder

@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
 from tests.functional import installs
+from tests.functional.keys import key_pair
 from tests.functional.storm import realmaster
 from tests.functional.storm.realmaster import Master, Use
 from tests.functional.storm.simhost import Host
@@ -173,26 +171,13 @@ def arena(minions: int, reactor: Sequence[Mapping[str, Any]], **settings: Any) -
 def _make_keys(names: Sequence[str], folder: Path, accepted: Path) -> None:
     """Minions' folders of keys, and the master's copies of the public ones."""
     accepted.mkdir(parents=True)
-    pairs = [_key_pair() for _ in range(min(KEY_PAIRS, len(names)))]
+    pairs = [key_pair() for _ in range(min(KEY_PAIRS, len(names)))]
     for number, name in enumerate(names):
         private, public = pairs[number % len(pairs)]
         (folder / name).mkdir(parents=True)
         (folder / name / "minion.pem").write_bytes(private)
         (folder / name / "minion.pub").write_bytes(public)
         (accepted / name).write_bytes(public)
-
-
-def _key_pair() -> tuple[bytes, bytes]:
-    key = rsa.generate_private_key(65537, 2048)
-    private = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    )
-    public = key.public_key().public_bytes(
-        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return private, public
 
 
 def _make_hosts(names: Sequence[str], folder: Path) -> dict[str, Host]:
