@@ -105,14 +105,19 @@ def _build(target: Path) -> None:
         with ThreadPoolExecutor() as pool:
             python = pool.submit(wheels.collect, work)
             tree = pool.submit(_make_tree, work)
-            newer = pool.submit(_fetch_newer, work)
-            for job in (python, tree, newer):
+            docker = pool.submit(
+                _fetch, work / "docker", recipe.DOCKER_SUITE, recipe.DOCKER_PACKAGES
+            )
+            kernel = pool.submit(
+                _fetch, work / "kernel", recipe.KERNEL_SUITE, recipe.KERNEL_PACKAGES
+            )
+            for job in (python, tree, docker, kernel):
                 job.result()
-        _finish_tree(work / "tree", work / "newer")
+        _finish_tree(work / "tree", work / "docker", work / "kernel")
         _install_salts(work)
         result = work / "result"
         result.mkdir()
-        _take_kernel(work / "newer", result / "kernel")
+        _take_kernel(work / "kernel", result / "kernel")
         source = cache.LAB / "xstate.c"
         run(["cc", "-O2", "-Wall", "-shared", "-fPIC", "-o", result / "xstate.so", source])
         _image(work / "salt", result / "salt.img", recipe.SALT_IMAGE_BYTES, journal=False)
@@ -129,20 +134,21 @@ def _make_tree(work: Path) -> None:
     run(["mmdebstrap", "--quiet", "--variant=minbase", include, recipe.SUITE, work / "tree"])
 
 
-def _fetch_newer(work: Path) -> None:
-    """Unpack what is of the newer Debian, from the mirror this machine uses if it tells one."""
-    say("fetching Docker 26 and the kernel")
-    include = "--include=" + ",".join(recipe.NEWER_PACKAGES)
-    argv = ["mmdebstrap", "--quiet", "--variant=extract", include]
-    run([*argv, recipe.NEWER_SUITE, work / "newer", *_mirror()])
+def _fetch(target: Path, suite: str, packages: Sequence[str]) -> None:
+    """Unpack packages of a newer Debian, from the mirror this machine uses if it tells one."""
+    say(f"fetching {' '.join(packages)} of {suite}")
+    argv = ["mmdebstrap", "--quiet", "--variant=extract", "--include=" + ",".join(packages)]
+    # A suite in the making is signed for a week, and a mirror may lag.
+    argv.append("--aptopt=Acquire::Check-Valid-Until false")
+    run([*argv, suite, target, *_mirror()])
 
 
-def _take_kernel(newer: Path, folder: Path) -> None:
+def _take_kernel(tree: Path, folder: Path) -> None:
     """The kernel's program, made to look for its libc in the folder that it is started in."""
     folder.mkdir()
-    for name in recipe.NEWER_KERNEL_FILES:
-        shutil.copy(newer / name, folder)
-    program = folder / Path(recipe.NEWER_KERNEL_FILES[0]).name
+    for name in recipe.KERNEL_FILES:
+        shutil.copy(tree / name, folder)
+    program = folder / Path(recipe.KERNEL_FILES[0]).name
     beside = recipe.LOADER_BESIDE.ljust(len(recipe.LOADER), b"\0")
     program.write_bytes(program.read_bytes().replace(recipe.LOADER, beside))
 
@@ -157,7 +163,7 @@ def _mirror() -> list[str]:
     return found.stdout.split()[:1]
 
 
-def _finish_tree(tree: Path, newer: Path) -> None:
+def _finish_tree(tree: Path, newer_docker: Path, kernel: Path) -> None:
     """The lab's own files, the kernel's modules, the newer dockerd, Salt's commands."""
     for name, text in recipe.FILES.items():
         path = tree / name
@@ -167,15 +173,13 @@ def _finish_tree(tree: Path, newer: Path) -> None:
     _set_units(tree / "etc/systemd")
     modules = tree / "usr/lib/modules"
     modules.mkdir(parents=True, exist_ok=True)
-    for version in (newer / recipe.NEWER_MODULES).iterdir():
+    for version in (kernel / recipe.KERNEL_MODULES).iterdir():
         run(["cp", "-a", version, modules])
         run(["depmod", "-b", tree, version.name])
     docker = tree / "opt/docker26"
     docker.mkdir(parents=True)
-    for name in recipe.NEWER_DOCKER_FILES:
-        shutil.copy2(newer / name, docker)
-    for name, program in recipe.ALTERNATIVES.items():
-        _link(tree / "etc/alternatives" / name, f"/usr/sbin/{program}")
+    for name in recipe.DOCKER_FILES:
+        shutil.copy2(newer_docker / name, docker)
     for name in recipe.SALT_COMMANDS:
         _link(tree / "usr/local/bin" / name, f"/opt/salt/{next(iter(recipe.SALTS))}/bin/{name}")
     for mount_point in ("opt/salt", "src", "run/lab"):

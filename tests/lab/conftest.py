@@ -6,6 +6,7 @@ All but the plain `guest` hold what `population.py` lists.
 
 from __future__ import annotations
 
+import compileall
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -13,6 +14,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.lab import prepared, salthost
+from tests.lab.cache import REPO
 from tests.lab.guest import Guest
 from tests.lab.hosts import Host
 
@@ -36,9 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _root() -> None:
+def _ready() -> None:
     if os.geteuid() != 0:
         pytest.fail("the lab needs root")
+    # Guests see the tree read-only: each Python there would compile it anew.
+    for name in ("_utils", "_modules", "_states", "_beacons", "_runners"):
+        compileall.compile_dir(REPO / name, quiet=2)
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from dockerstorage_lib import migration_compare
-from tests.lab import richhost, world
+from tests.lab import richhost, salthost, world
 from tests.lab.commands import Background
 from tests.lab.hosts import Host
 
-ARGV = ["/opt/salt/3008/bin/python", "/src/tests/lab/migrator.py"]
+ARGV = [*salthost.FRONT, "/src/tests/lab/migrator.py"]
 KILLED = {"killed": True}
 STEPS = ("stage", "stop", "graft", "place", "mark", "configure", "start", "verify")
 CONTAINERS = """

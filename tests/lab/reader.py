@@ -162,7 +162,7 @@ def reading(*texts: str) -> Iterator[Reader]:
         # Jobs in threads: what one has imported serves the next.
         guest.push("/etc/salt/minion.d/threads.conf", "multiprocessing: false")
         salthost.start(guest, minion="db1")
-        guest.run(f"until test -S {front.SOCKET}; do sleep 0.2; done", timeout=120)
+        guest.run(f"until test -S {front.COMMAND_LINE}; do sleep 0.2; done", timeout=120)
         try:
             yield Reader(host)
         finally:

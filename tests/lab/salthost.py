@@ -15,6 +15,8 @@ from tests.lab.guest import Guest
 
 MINION = "host1"
 RELEASES = ("3008", "3006")
+#: Before the words of a masterless call, or a program of the lab: what its start costs is shared.
+FRONT = ["/usr/bin/python3", "-ISB", "/src/tests/lab/front.py"]
 FILE_ROOTS = ["/src", "/src/salt/formulas"]
 COMMON = {
     "file_roots": {"base": FILE_ROOTS},
@@ -111,47 +113,35 @@ def salt_call(
     *args: Any,
     release: str = RELEASES[0],
     timeout: float = 120,
-    options: tuple[str, ...] = (),
     **kwargs: Any,
 ) -> Any:
     """What a function returns, masterless; `SaltFailed` when the command's status is not 0.
 
-    `options` go to salt-call itself, e.g. `("--retcode-passthrough",)`.
+    Of the first release the command's start is shared, see `front.py`.
     """
-    words = [f"/opt/salt/{release}/bin/salt-call", "--local", "--out=json", "-l", "warning"]
-    words += [*options, function, *_words(args, kwargs)]
-    return _parsed(guest, words, timeout)["local"]
-
-
-MANY = """
-import json, sys
-import salt.client, salt.config
-from salt.exceptions import SaltException
-opts = salt.config.minion_config("/etc/salt/minion")
-opts["file_client"] = "local"
-caller = salt.client.Caller(mopts=opts)
-found = []
-for function, args, kwargs in json.load(sys.stdin):
-    try:
-        found.append(caller.cmd(function, *args, **kwargs))
-    except SaltException as error:
-        found.append({"error": str(error)})
-print(json.dumps(found))
-"""
+    words = [*FRONT, "call"]
+    if release != RELEASES[0]:
+        words = [f"/opt/salt/{release}/bin/salt-call", "--local", "--out=json", "-l", "warning"]
+    return _parsed(guest, [*words, function, *_words(args, kwargs)], timeout)["local"]
 
 
 def salt_calls(
-    guest: Guest,
-    *calls: tuple[str, list[Any], dict[str, Any]],
-    seconds_each: float = 30,
+    guest: Guest, *calls: tuple[str, list[Any], dict[str, Any]], seconds_each: float = 30
 ) -> list[Any]:
-    """What several functions return, masterless, one after the other in one process.
+    """What several functions return, masterless, one after the other, whatever their status.
 
-    Of one that fails: a dict with the `error` alone.
+    Of one that returns nothing: a dict with the `error` alone.
     """
-    argv = [f"/opt/salt/{RELEASES[0]}/bin/python", "-c", MANY]
-    result = guest.run(argv, input=json.dumps(calls), timeout=60 + seconds_each * len(calls))
-    found: list[Any] = json.loads(result.stdout.splitlines()[-1])
+    found = []
+    for function, args, kwargs in calls:
+        # Quoted, or YAML would read some texts as something else.
+        words = [*map(json.dumps, args), *(f"{key}={json.dumps(kwargs[key])}" for key in kwargs)]
+        argv = [*FRONT, "call", function, *words]
+        result = guest.run(argv, timeout=60 + seconds_each, check=False)
+        try:
+            found.append(json.loads(result.stdout)["local"])
+        except ValueError:  # nothing, or how it is used
+            found.append({"error": result.stderr})
     return found
 
 

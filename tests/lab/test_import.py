@@ -12,7 +12,7 @@ import pytest
 from tests.lab import prepared, richhost, world
 from tests.lab.hosts import Host
 from tests.lab.imported import WIPE, comparable, differing, settle, without_engine_files
-from tests.lab.salthost import salt_call, salt_calls
+from tests.lab.salthost import FRONT, salt_call, salt_calls
 
 IMPORT = "dockerstorage.import"
 PYTHON = "/opt/salt/3008/bin/python"
@@ -140,7 +140,7 @@ def test_the_engine_may_write_to_a_container_while_its_files_are_put_back(source
 
 def run(host: Host, deadly: str = "", bundle: str = BUNDLE, **arguments: Any) -> dict[str, Any]:
     """An import in a process of its own; the status alone if it was killed."""
-    argv = [PYTHON, "/src/tests/lab/importer.py", bundle, json.dumps(arguments)]
+    argv = [*FRONT, "/src/tests/lab/importer.py", bundle, json.dumps(arguments)]
     done = host.guest.run([*argv, *filter(None, [deadly])], timeout=180, check=False)
     return json.loads(done.stdout) if done.stdout else {"status": done.status, "e": done.stderr}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,11 @@ import pytest
 
 from tests.lab import migrated, prepared, richhost, world
 from tests.lab.hosts import Host
-from tests.lab.salthost import SaltFailed, salt_call
+from tests.lab.salthost import FRONT, SaltFailed, salt_call
 
 ORPHANS = "dockerstorage.orphans"
 PYTHON = "/opt/salt/3008/bin/python"
-REMOVER = [PYTHON, "/src/tests/lab/orphanremover.py"]
+REMOVER = [*FRONT, "/src/tests/lab/orphanremover.py"]
 CACHE = "docker system df -v --format '{{json .BuildCache}}'"
 #: Containers come and go while the daemon is killed. So far no orphan came of it: see the output.
 BUSY = """
@@ -116,11 +117,15 @@ def test_every_class_is_told_and_removed(host: Host, whole: Whole) -> None:
     # An engine that ends in order removes these itself.
     assert made["removing"] == by_class(done["gone"])["removing"]
     assert_told(made, [*done["removed"], *done["gone"]])
-    assert (done["kept"], done["new"], done["not_running"]) == ([], [], [])
+    assert (done["kept"], done["not_running"]) == ([], [])
+    # An engine that ends may leave devices to delete later, like those that it is asked for here.
+    assert set(by_class(done["new"])) <= {"deferred_delete"}
     foretold = sum(one["bytes"] for one in done["removed"])
     assert done["bytes_freed"] == done["bytes_predicted"] == foretold
     assert_kept(host, done["removed"], done["record"])
     assert content(host) == whole.content
+    if done["new"]:
+        time.sleep(40)
     assert salt_call(host.guest, ORPHANS)["orphans"] == []
 
 

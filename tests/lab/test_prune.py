@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab import world
 from tests.lab.hosts import Host
-from tests.lab.salthost import salt_call
+from tests.lab.salthost import FRONT, salt_call
 
 
 @pytest.fixture(params=["loop", "direct"])
@@ -20,7 +20,7 @@ def host(request: pytest.FixtureRequest) -> Host:
 
 def between(host: Host, command: str, **policy: object) -> dict:
     """Plan a prune, let a command run, carry the plan out; the result."""
-    argv = ["/opt/salt/3008/bin/python", "/src/tests/lab/between.py", command, json.dumps(policy)]
+    argv = [*FRONT, "/src/tests/lab/between.py", command, json.dumps(policy)]
     return json.loads(host.guest.run(argv, timeout=180).stdout)
 
 

@@ -10,9 +10,9 @@ import pytest
 
 from tests.lab import hostkinds, prepared
 from tests.lab.hosts import Host
-from tests.lab.salthost import salt_calls
+from tests.lab.salthost import FRONT, salt_calls
 
-ARGV = ["/opt/salt/3008/bin/python", "/src/tests/lab/reclaimer.py"]
+ARGV = [*FRONT, "/src/tests/lab/reclaimer.py"]
 RECLAIM = "dockerstorage.reclaim"
 FOLDER = "/var/lib/docker/devicemapper/devicemapper"
 DATA = f"{FOLDER}/data"

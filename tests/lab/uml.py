@@ -29,7 +29,7 @@ MCONSOLE_REQUEST = struct.Struct("=III512s")
 MCONSOLE_REPLY = struct.Struct("=iII")  # the text follows
 OPTIONS = (
     "rw quiet con=null con0=null,fd:1 ssl=null noreboot panic=1 systemd.show_status=0 "
-    "pty.legacy_count=0 audit=0 random.trust_cpu=1"
+    "pty.legacy_count=0 audit=0 random.trust_cpu=1 seccomp=auto"
 ).split()
 
 # Waits for a line; the end of file instead means that whoever drove the guest is dead.

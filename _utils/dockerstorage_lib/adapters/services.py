@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,6 +14,8 @@ from . import processes, shell
 from .durable import sync_folder, write_file
 
 TIMEOUT_SECONDS = 30
+#: In a line of the daemon's log that tells of no trouble.
+PROGRESS = re.compile(r"\blevel=(?:info|debug)\b")
 #: The socket first: while it is there, a client's call starts the daemon again.
 UNITS = ("docker.socket", "docker.service")
 PID_FILE = Path("/run/docker.pid")
@@ -137,10 +140,16 @@ def state() -> str:
 
 
 def log_tail(lines: int = 15) -> str:
-    """The end of the daemon's log; empty where there is no journal."""
-    argv = ["journalctl", "-q", "-u", "docker.service", "--no-pager", "-o", "cat", f"-n{lines}"]
+    """The end of what the daemon complains of in its log; empty where there is no journal."""
+    # What it wrote last may still be on its way. Before systemd 228 there is no such option.
+    shell.run(["journalctl", "--sync"], TIMEOUT_SECONDS)
+    argv = ["journalctl", "-q", "-u", "docker.service", "--no-pager", "-o", "cat", "-n200"]
     done = shell.run(argv, TIMEOUT_SECONDS)
-    return done.stdout.strip() if done.status == 0 else ""
+    if done.status != 0:
+        return ""
+    # One that is started again and again buries the reason under the steps of its next start.
+    told = [line for line in done.stdout.splitlines() if not PROGRESS.search(line)]
+    return "\n".join(told[-lines:])
 
 
 def _loaded() -> list[str]:
