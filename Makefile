@@ -29,7 +29,6 @@ help: ## this list
 	@echo
 	@echo "  ARGS='...' is handed to pytest, as in: make lab ARGS='-k prune -x'"
 	@echo "  LAB_WORKERS=0 runs the lab's tests one after the other, with their output"
-	@echo "  LAB_ALL=1 runs the lab's longest as well: a fleet of three hosts, and all pages as typed"
 	@echo "  PYTHON=... makes the environments with another Python than $(PYTHON)"
 
 .PHONY: check

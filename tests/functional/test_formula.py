@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ FORMULA = installs.ROOT / "salt/formulas/dockerstorage"
 #: The repository at its root, and salt/formulas as root.
 MOUNTS = ("salt.formulas.dockerstorage", "dockerstorage")
 PACKAGES = ("docker", "sh", "zstandard")
+AUTHOR = "-c user.name=test -c user.email=test@example.com"
 #: Into a directory of its own, pip installs what is elsewhere once more.
 THEIR_NEEDS = ("requests", "urllib3", "certifi", "idna", "charset_normalizer")
 JOBS = ("remediation", "prune", "export", "metrics")
@@ -160,6 +162,30 @@ def test_a_wrong_pillar_is_told_once_with_its_paths(rendered, mount):
     assert "dockerstorage:prune:min_age: '7 dayz' is no age" in told
     assert "dockerstorage:beacn: there is no such key; the nearest: beacon" in told
     assert "Traceback" not in told
+
+
+def test_from_git_the_modules_come_and_both_mounts_render_the_same(
+    make_host, rendered, tree, scratch
+):
+    repository = scratch / "repository"
+    shutil.copytree(tree, repository)
+    for words in ("init -q -b master", "add -A", f"{AUTHOR} commit -q -m all"):
+        installs.run(["git", "-C", str(repository), *words.split()])
+    url = f"file://{repository}"
+    host = make_host(
+        "git",
+        "synced",
+        fileserver_backend=["roots", "git"],
+        gitfs_provider="gitpython",
+        # As docs/formula.md has it.
+        gitfs_remotes=[url, {url: [{"name": "dockerstorage-formulas"}, {"root": "salt/formulas"}]}],
+    )
+    synced = host.value("saltutil.sync_all")
+    assert "modules.dockerstorage" in synced["modules"]
+    assert {"states.dockerstorage", "states.dockerstorage_formula"} <= set(synced["states"])
+    asked = [("state.show_low_sls", [mount], {"pillar": example()}) for mount in MOUNTS]
+    for mount, answer in zip(MOUNTS, host.ask(*asked), strict=True):
+        assert by_id(answer["return"]) == by_id(rendered[mount, "full"]), mount
 
 
 # --- a first highstate, on a minion whose Python has none of the packages

@@ -20,9 +20,6 @@ from tests.lab.hosts import Host
 
 Report = Generator[None, pytest.TestReport, pytest.TestReport]
 
-#: A fleet of three guests and all pages, typed, take a quarter of an hour more: on request only.
-collect_ignore = [] if os.environ.get("LAB_ALL") else ["test_orchestration.py", "test_pages.py"]
-
 #: Files that take minutes come first, so that no worker is left alone with one at the end.
 LONGEST_FIRST = (
     "orchestration", "migrate_trouble", "migrate", "migrate_power", "migrate_bundle", "pages",
