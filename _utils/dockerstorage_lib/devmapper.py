@@ -150,12 +150,27 @@ Table = ThinPoolTable | ThinTable | OtherTable
 #: The columns that ``parse_info`` reads, in its order.
 INFO_COLUMNS = "name,major,minor,open,events,uuid,suspended,readonly,tables_loaded"
 INFO_SEPARATOR = "|"
+_LAYER = "-tpool"
 # Names and uuids may hold any character, the separator too: the numbers between them tell.
 _INFO_ROW = re.compile(
     r"(.*?)\|\s*(\d+)\|\s*(\d+)\|\s*(\d+)\|\s*(\d+)\|(.*)"
     r"\|(Active|Suspended) *\|(Writeable|Read-only) *\|(Live|Both|Inactive|None) *",
     re.ASCII,
 )
+
+
+def pool_devices(pool: str) -> tuple[str, str]:
+    """The devices that may be the thin pool of a name, the likelier one first.
+
+    With thin volumes in it, LVM keeps the pool in a device with another ending, below a plain one
+    of the pool's name (lib/activate/dev_manager.c of LVM).
+    """
+    return f"{pool}{_LAYER}", pool
+
+
+def lvm_name(device: str) -> str:
+    """What LVM calls the pool that is in a device."""
+    return device.removesuffix(_LAYER)
 
 
 def parse_status(line: str) -> Status:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import poolview
+from . import devmapper, poolview
 from .adapters import blockdev, dmsetup, lvm
 from .blockdev import why_not
 from .devmapper import ThinPoolStatus
@@ -58,10 +58,8 @@ def read_part(part: str) -> str:
 
 def find_volume(name: str) -> ThinPoolVolume:
     """The thin pool of a device-mapper name or of ``vg/pool``; raises BadInput if LVM has none."""
-    # With LVM thin volumes in it, the pool's own device has "-tpool" behind its name.
-    names = (name, name.removesuffix("-tpool"))
     for volume in lvm.thin_pools():
-        if volume.dm_name in names or volume.full_name == name:
+        if volume.dm_name == devmapper.lvm_name(name) or volume.full_name == name:
             return volume
     raise BadInput(
         f"{name} is no thin pool of LVM, which alone can extend one (the pool of loop-lvm lives in "

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from . import devmapper
 from .adapters import dmsetup, hostfiles, lvm, store
 from .devmapper import METADATA_BLOCK_BYTES, FailedTarget, ThinPoolStatus, ThinPoolTable
 from .errors import DockerstorageError
@@ -90,11 +91,9 @@ def read_pool(site: Site, unseen: list[tuple[str, str]]) -> Pool | None:
 
 def find_volume(pool: str, timeout_seconds: float = lvm.TIMEOUT_SECONDS) -> ThinPoolVolume | None:
     """LVM's own view of a pool, by its device-mapper name; None if it is not LVM's."""
-    # With LVM thin volumes in it, the pool's own device has "-tpool" behind its name.
-    names = (pool, pool.removesuffix("-tpool"))
-    return next(
-        (volume for volume in lvm.thin_pools(timeout_seconds) if volume.dm_name in names), None
-    )
+    name = devmapper.lvm_name(pool)
+    volumes = lvm.thin_pools(timeout_seconds)
+    return next((volume for volume in volumes if volume.dm_name == name), None)
 
 
 def figures(status: ThinPoolStatus | FailedTarget, table: ThinPoolTable) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from . import extend, poolview, report
+from . import devmapper, extend, poolview, report
 from .adapters import dmsetup, lvm, processes, services, store, thintools
 from .adapters.engine import Engine
 from .adapters.processes import Process
@@ -177,14 +177,14 @@ def _lies_in(pool_number: str, name: str, table: Table) -> bool:
 
 def _first(volumes: list[ThinPoolVolume], names: list[str]) -> ThinPoolVolume | None:
     """The first pool of LVM that goes by one of those names."""
-    wanted = {name.removesuffix("-tpool") for name in names}
+    wanted = {devmapper.lvm_name(name) for name in names}
     return next((one for one in volumes if {one.dm_name, one.full_name} & wanted), None)
 
 
 def _active_name(volume: ThinPoolVolume) -> str:
-    # With LVM thin volumes in it, the pool's own device has "-tpool" behind its name.
-    name = f"{volume.dm_name}-tpool"
-    return name if name in dmsetup.status("thin-pool") else volume.dm_name
+    pools = dmsetup.status("thin-pool")
+    names = devmapper.pool_devices(volume.dm_name)
+    return next((name for name in names if name in pools), volume.dm_name)
 
 
 def _pools_below_docker() -> list[str]:

@@ -32,7 +32,7 @@ def look(wanted: Wanted, now: float) -> list[dict[str, Any]]:
     """
     before = _recall(wanted.memory)
     names, searched_at = _names(wanted.pools, before, now)
-    seen = dmioctl.looks(names, wanted.timeout_seconds)
+    seen = _looks(names, wanted.timeout_seconds)
     samples = [_sample(name, seen) for name in names]
     if wanted.pools is None:
         present = [one for one in samples if one.health != watch.GONE]
@@ -61,6 +61,19 @@ def _names(
     if before.pools and at is not None and 0 <= now - at < SEARCH_SECONDS:
         return tuple(before.pools), at
     return dmioctl.thin_pools(), now
+
+
+def _looks(names: Sequence[str], timeout_seconds: float) -> dict[str, dmioctl.Look | None]:
+    """What is seen of pools by their device's name or LVM's."""
+    seen = dmioctl.looks(names, timeout_seconds)
+    # A plain device of that name: LVM keeps the pool below it.
+    layered = {devmapper.pool_devices(name)[0]: name
+               for name, look in seen.items() if look and look.target != "thin-pool"}  # fmt: skip
+    if layered:
+        below = dmioctl.looks(tuple(layered), timeout_seconds)
+        seen = {name: look for name, look in seen.items() if name not in layered.values()}
+        seen |= {layered[name]: look for name, look in below.items()}
+    return seen
 
 
 def _sample(name: str, seen: Mapping[str, dmioctl.Look | None]) -> Sample:

@@ -117,6 +117,14 @@ def test_created_grown_and_never_shrunk(disks: Guest) -> None:
     assert "chunk_size of docker/thinpool is 524288 and cannot become 65536" in chunk["comment"]
     assert pool_of(disks) == pool
 
+    # With a thin volume of LVM's own in it, the pool is in a device of another name.
+    disks.run("lvcreate -y -q -n own -V 100M --thinpool docker/thinpool")
+    assert "docker-thinpool-tpool" in disks.run("dmsetup ls --target thin-pool").stdout
+    (beside,) = declare(disks, larger)
+    assert (beside["result"], beside["changes"]) == (True, {})
+    (seen,) = salt_calls(disks, ("dockerstorage.pool", ["docker-thinpool"], {}))
+    assert (seen["health"], seen["data"]["total_bytes"]) == ("ok", 3 * GIB)
+
 
 USED = {
     "it holds ext4": "mkfs.ext4 -q -F /dev/ubdc",

@@ -52,16 +52,16 @@ def device_table(name: str) -> list[devmapper.Table]:
 
 
 def pool_status(name: str) -> devmapper.ThinPoolStatus | devmapper.FailedTarget:
-    """Status of a thin pool; raises BadInput if the device is none."""
-    for status in device_status(_known(name)):
+    """Status of a thin pool, by its device's name or LVM's; raises BadInput if there is none."""
+    for status in device_status(_pool_device(name)):
         if isinstance(status, (devmapper.ThinPoolStatus, devmapper.FailedTarget)):
             return status
     raise _no_pool(name)
 
 
 def pool_table(name: str) -> devmapper.ThinPoolTable:
-    """Table of a thin pool; raises BadInput if the device is none."""
-    for table in device_table(_known(name)):
+    """Table of a thin pool, by its device's name or LVM's; raises BadInput if there is none."""
+    for table in device_table(_pool_device(name)):
         if isinstance(table, devmapper.ThinPoolTable):
             return table
     raise _no_pool(name)
@@ -111,10 +111,12 @@ def wait_event(name: str, event_number: int, timeout_seconds: float) -> bool:
     return True
 
 
-def _known(name: str) -> str:
-    if name not in devices():
-        raise BadInput(f"there is no device-mapper device {name!r}; see 'dmsetup ls'")
-    return name
+def _pool_device(name: str) -> str:
+    known = devices()
+    for one in devmapper.pool_devices(name):
+        if one in known:
+            return one
+    raise BadInput(f"there is no device-mapper device {name!r}; see 'dmsetup ls'")
 
 
 def _no_pool(name: str) -> BadInput:
