@@ -63,6 +63,7 @@ def host() -> Iterator[Host]:
 def by_id(states: Any) -> dict[str, dict[str, Any]]:
     """The results of all states, by what follows "dockerstorage-" in their id."""
     assert isinstance(states, dict), states
+    assert "error" not in states, states
     return {one["__id__"].removeprefix("dockerstorage-"): one for one in states.values()}
 
 
