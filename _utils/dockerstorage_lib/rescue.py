@@ -104,6 +104,7 @@ def _look(root: Path, parts: PoolParts, wanted: Wanted, folder: Path) -> Found:
     engine = ColdEngine(root, lambda id_: own_bytes.get(id_, 0))
     plan = plan_export(cast(ExportEngine, engine), engine.site, wanted)
     damaged += engine.damaged
+    damaged += _of_no_image(engine, str(root))
     damaged += _lost(plan.inventory, str(root), mapped.pool)
     return Found(engine, plan, parts, mapped.pool, damaged)
 
@@ -133,6 +134,19 @@ def _devices_of(root: str, container_id: str, pool: PoolMap) -> list[int]:
         return [checked_record(root, hash_, pool).device_id for hash_ in hashes]
     except (DockerstorageError, OSError):
         return []
+
+
+def _of_no_image(engine: ColdEngine, root: str) -> list[NotTaken]:
+    """Layers that may be those of an image whose configuration is damaged: no other has them."""
+    if not any(one.kind == "image" for one in engine.damaged):
+        return []
+    known: set[str] = set()
+    for row in engine.images():
+        facts = store.image_facts(root, store.DRIVER, row["Id"])
+        known.update(chain_ids(facts[0]) if facts else ())
+    lost = [store.layer_diff_id(root, store.DRIVER, chain) or chain
+            for chain in store.layers(root) if chain not in known]  # fmt: skip
+    return [NotTaken("layer", id_, id_, "no image that can be read has it") for id_ in lost]
 
 
 def _lost(chosen: Inventory, root: str, pool: PoolMap) -> list[NotTaken]:

@@ -172,6 +172,20 @@ def test_a_file_of_the_engine_is_damaged(
     assert sum(map(len, kept.values())) > sum(map(len, whole.values())) * 0.6
 
 
+def test_layers_of_an_image_that_cannot_be_read_are_named(
+    store: Path, whole: dict[str, Any], tmp_path: Path
+) -> None:
+    image = rescued.tagged(store, "lab/unused:2")
+    path = store / "image/devicemapper/imagedb/content/sha256" / image.partition(":")[2]
+    diff_ids = json.loads(path.read_bytes())["rootfs"]["diff_ids"]
+    cut(path)
+    done = rescued.rescue(store, tmp_path / "bundle")
+    named = assert_saved_or_named(done, whole)
+    # Those below are another image's as well.
+    assert {image, diff_ids[-1]} <= named
+    assert not named & set(diff_ids[:-1])
+
+
 def test_a_size_is_only_for_estimates(store: Path, whole: dict[str, Any], tmp_path: Path) -> None:
     garble(sorted(store.glob("image/devicemapper/layerdb/sha256/*/size"))[0])
     assert rescued.bundle(rescued.rescue(store, tmp_path / "bundle")) == whole
