@@ -12,7 +12,7 @@ from benchmarks.lab import race
 from benchmarks.migration import TIMES, moved
 from benchmarks.planning import LAYERS_AN_IMAGE, seconds_to_plan
 from benchmarks.rescue import rescued
-from benchmarks.storm import FEWER, MINIONS, stormed
+from benchmarks.storm import MINIONS, stormed
 from benchmarks.writer import steady_writer
 from dockerstorage_lib.summary import columns, human_bytes
 from tests.lab import prepared, salthost
@@ -167,25 +167,28 @@ def _rescue_rows() -> list[Row]:
 
 def _storm_rows() -> list[Row]:
     seen = stormed()
-    storm, plain = seen.all, seen.plain
+    storm, by_salt, plain = seen.by_path, seen.by_salt, seen.plain
     once = seen.remedied[1]
     twice = MINIONS - once - seen.remedied[0]
-    slowest = max(storm.pings)
+    waited = [max(one.pings) for one in (storm, plain)]
     grown_mib = (storm.after.memory_bytes - storm.before.memory_bytes) / 2**20
-    ours, by_salt = (one.seconds / plain.seconds for one in (seen.by_path, seen.by_salt))
-    rates = " / ".join(f"{one.jobs / one.seconds:.0f} jobs/s" for one in (seen.by_path, plain))
-    cpu = " / ".join(f"{one.cpu_seconds / one.jobs * 1000:.0f} ms" for one in (seen.by_path, plain))
+    ours = storm.seconds / plain.seconds
+    rates = " / ".join(f"{one.jobs / one.seconds:.0f} jobs/s" for one in (storm, plain))
+    cpu = " / ".join(f"{one.cpu_seconds / one.jobs * 1000:.0f} ms" for one in (storm, plain))
     return [
         _row(f"storm of {MINIONS} minions, each with cause for two remedies: remedied once / twice",
              f"{once} / {twice} ({MINIONS / storm.seconds:.0f} remedies/s)", f"{MINIONS} / 0",
              (once, twice) == (MINIONS, 0)),
-        _row("the same: slowest test.ping meanwhile", f"{slowest:.1f} s", "< 5 s", slowest < 5),
         _row("the same: memory that the master's processes gained", f"{grown_mib:.0f} MiB",
              "< 200 MiB", grown_mib < 200),
-        _row(f"storm of {FEWER}: our sls by its path / a plain YAML reaction", f"{ours:.2f} × "
-             f"({rates})", "≤ 1.5 ×", ours <= 1.5),
+        _row("the same: our sls by its path / a plain YAML reaction", f"{ours:.2f} × ({rates})",
+             "≤ 1.5 ×", ours <= 1.5),
+        # Most of it is the master's intake of the events, which nobody need react to.
+        _row("the same: slowest test.ping meanwhile / with a plain YAML reaction",
+             f"{waited[0]:.1f} s / {waited[1]:.1f} s", "≤ 1.5 ×", waited[0] <= 1.5 * waited[1]),
         ("the same: the master's CPU for an event, its job and its answer", cpu, "-", "-"),
-        ("the same: our sls by salt:// / a plain YAML reaction", f"{by_salt:.2f} ×", "-", "-"),
+        ("the same: our sls by salt:// / a plain YAML reaction",
+         f"{by_salt.seconds / plain.seconds:.2f} ×", "-", "-"),
     ]  # fmt: skip
 
 
