@@ -1,8 +1,8 @@
 """A thousand minions fire at one master at once, and what the reactor's sls costs it.
 
 The peer is the same storm with the plainest reaction that a master can have: two lines of YAML that
-call ``test.true``, and believe anybody. What is real and what is simulated of a
-minion is told in tests/functional/storm/fleet.py.
+call ``test.true``, and believe anybody. What is real and what is simulated of a minion is told in
+tests/functional/storm/fleet.py.
 """
 
 from __future__ import annotations

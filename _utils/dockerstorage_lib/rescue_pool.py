@@ -7,7 +7,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import devmapper
 from .adapters import cold_pool, dmsetup, lvm, store, thintools
 from .errors import BadInput, CommandFailed, Damaged, DockerstorageError, Refused, Unparsable
 from .thinmap import PoolMap, ThinDevice
@@ -65,9 +64,7 @@ def found(root: str, pool: PoolParts | str | None) -> Iterator[PoolParts]:
     volume = next((one for one in volumes if pool in (one.full_name, one.dm_name)), None)
     if volume is None:
         raise BadInput(f"pool: there is no thin pool {pool} in LVM here ({here})")
-    pools = dmsetup.status("thin-pool")
-    names = devmapper.pool_devices(volume.dm_name)
-    active = next((name for name in names if name in pools), None)
+    active = dmsetup.active_pool(volume.dm_name)
     if active is None:
         with lvm.parts(volume) as (data, metadata):
             yield PoolParts(data, metadata)

@@ -157,7 +157,7 @@ def find(
             raise Refused(f"pool: {pool} is not Docker's pool, which is {found.full_name}")
         found = given
     if found is not None:
-        name = _active_name(found)
+        name = dmsetup.active_pool(found.dm_name) or found.dm_name
         return Host(site.root, name, found.full_name, connect, spare_devices)
     loop = next((name for name in known if DOCKERS.match(name)), None)
     if loop is not None and pool in (None, loop) and poolview.loop_files(site.root):
@@ -179,12 +179,6 @@ def _first(volumes: list[ThinPoolVolume], names: list[str]) -> ThinPoolVolume | 
     """The first pool of LVM that goes by one of those names."""
     wanted = {devmapper.lvm_name(name) for name in names}
     return next((one for one in volumes if {one.dm_name, one.full_name} & wanted), None)
-
-
-def _active_name(volume: ThinPoolVolume) -> str:
-    pools = dmsetup.status("thin-pool")
-    names = devmapper.pool_devices(volume.dm_name)
-    return next((name for name in names if name in pools), volume.dm_name)
 
 
 def _pools_below_docker() -> list[str]:

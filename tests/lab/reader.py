@@ -35,7 +35,6 @@ ASKED_AGAIN = ("dockerstorage.pool", "state.event")
 PATIENCE_SECONDS = 60.0
 COMMAND_SECONDS = 240.0
 PATH = f"{front.FOLDER}:/opt/salt/3008/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
-PYTHON = "/opt/salt/3008/bin/python"
 
 SET_UP = """set -e
 mkdir -p /srv/backup /srv/salt /srv/pillar
@@ -158,7 +157,7 @@ def reading(*texts: str) -> Iterator[Reader]:
         for step in (step for text in texts for step in pages.read(text)):
             if isinstance(step, pages.File) and step.path.startswith("/etc/salt/"):
                 guest.push(step.path, step.text)
-        server = guest.start([PYTHON, "/src/tests/lab/front.py", "serve"])
+        server = guest.start([front.PYTHON, "/src/tests/lab/front.py", "serve"])
         # Jobs in threads: what one has imported serves the next.
         guest.push("/etc/salt/minion.d/threads.conf", "multiprocessing: false")
         salthost.start(guest, minion="db1")

@@ -10,6 +10,7 @@ import json
 import shlex
 from typing import Any
 
+from tests.lab import front
 from tests.lab.errors import LabError
 from tests.lab.guest import Guest
 
@@ -121,7 +122,7 @@ def salt_call(
     """
     words = [*FRONT, "call"]
     if release != RELEASES[0]:
-        words = [f"/opt/salt/{release}/bin/salt-call", "--local", "--out=json", "-l", "warning"]
+        words = [f"/opt/salt/{release}/bin/salt-call", *front.OPTIONS]
     return _parsed(guest, [*words, function, *_words(args, kwargs)], timeout)["local"]
 
 

@@ -67,6 +67,12 @@ def pool_table(name: str) -> devmapper.ThinPoolTable:
     raise _no_pool(name)
 
 
+def active_pool(name: str) -> str | None:
+    """The device of a thin pool that LVM calls so; None if it is not active."""
+    active = status("thin-pool")
+    return next((one for one in devmapper.pool_devices(name) if one in active), None)
+
+
 def commit_pool(name: str) -> None:
     """Have a pool write down what it has changed; raises CommandFailed."""
     # Without --noflush a status does just that.
