@@ -649,7 +649,8 @@ def remediate(pool=None, test=False, **kwargs):
     order
         Remedies that are allowed, in order (``[prune, extend, spare]``).
     cooldown
-        Time after a remedy in which none is tried: seconds, or a number with a unit (60).
+        Time after a remedy in which none is tried: seconds, or a number with a unit (60). A pool
+        that takes no writes any more is extended even then.
     spare_devices
         Disks that may be given to the volume group; one with anything on it is not taken.
     prune
@@ -684,9 +685,7 @@ def remediate(pool=None, test=False, **kwargs):
                 prepared = prune_job.prepare(connection, prune_policy, time.time())
                 return prune_job.carry_out(prepared, prune_policy, connection, lambda _: None)
 
-        found = remediate_.run(
-            name, wanted, lambda: _engine(HURRY_SECONDS), prune_now, time.time(), test
-        )
+        found = remediate_.run(name, wanted, lambda: _engine(HURRY_SECONDS), prune_now, test)
         if not found["solved"] and not test:
             alert = {"pool": name, "text": found["decision"], "after": found["after"]}
             _fire(f"{_tag(kwargs.get('__pub_jid'))}/remediate/alert", alert)

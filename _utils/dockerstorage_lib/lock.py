@@ -9,9 +9,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from .errors import Refused
 
+POLL_SECONDS = 0.1
 #: On tmpfs: a lock must not outlive the boot, and must not need room on a full disk.
 FOLDER = Path("/run/dockerstorage")
 
@@ -22,20 +24,29 @@ def make_folder(folder: Path = FOLDER) -> None:
 
 
 @contextmanager
-def held(name: str, folder: Path = FOLDER) -> Iterator[None]:
-    """Hold the lock of that name; raises Refused, naming who has it, if it is taken."""
-    make_folder(folder)
+def held(name: str, patience_seconds: float = 0) -> Iterator[None]:
+    """Hold the lock of that name; raises Refused, naming who has it, if it stays taken so long."""
+    make_folder()
+    deadline = time.monotonic() + patience_seconds
     # Opened without truncation: the file tells who holds the lock.
-    descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(FOLDER / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "r+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(f"{name} is already running, {_holder(file.read())}") from None
+        while not _taken(file):
+            if time.monotonic() >= deadline:
+                raise Refused(f"{name} is already running, {_holder(file.read())}")
+            time.sleep(POLL_SECONDS)
         file.truncate()
         file.write(json.dumps({"pid": os.getpid(), "since": time.time()}))
         file.flush()
         yield
+
+
+def _taken(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _holder(text: str) -> str:

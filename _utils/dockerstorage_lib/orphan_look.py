@@ -196,7 +196,9 @@ def _in_use(pool: str) -> Mapping[int, str]:
             continue
         mounted = points.get(info.number, ())
         if mounted:
-            found[table.device_id] = f"it is mounted at {mounted[0]}: find out by whom (fuser -m)"
+            found[table.device_id] = (
+                f"it is mounted at {mounted[0]}: find out by whom (fuser -m), then unmount it"
+            )
         elif info.open_count:
             found[table.device_id] = f"somebody has {name} open: see 'fuser /dev/mapper/{name}'"
         elif not DOCKERS.match(name):

@@ -18,7 +18,7 @@ from .errors import CommandFailed, EngineUnreachable, Incoherent, Refused
 from .growth import plan_growth
 from .recovery import ANSWERS, FULL_PERCENT, HANGS, Situation, Step, repair_bytes
 from .remediate import Work
-from .remedy import Remedy, RemedyPolicy, next_remedy
+from .remedy import Remedy, RemedyPolicy
 from .stuck import DOCKERS, Host
 
 #: LVM runs thin_check before it activates a pool; with this a pool that passes is good again.
@@ -57,7 +57,7 @@ class Steps:
         policy = replace(self._policy, trigger_percent=trigger, order=("extend", "spare"))
         policy = replace(policy, target_percent=min(policy.target_percent, trigger - 1))
         work = Work(seen.pool, policy, _no_engine, _no_prune)
-        remedy = next_remedy(work.look(), policy)
+        remedy = work.next()
         left = work.act(remedy) if isinstance(remedy, Remedy) else remedy
         results = [one["result"] for one in work.done if "result" in one]
         errors = [one["error"] for one in work.done if "error" in one]

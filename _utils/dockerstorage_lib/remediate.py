@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,24 @@ from . import extend, lock, poolview
 from .adapters import dmsetup
 from .adapters.engine import Engine
 from .devmapper import ThinPoolStatus
-from .errors import BadInput, DockerstorageError
+from .errors import BadInput, DockerstorageError, Refused
 from .gather import read_site
-from .remedy import Condition, Remedy, RemedyPolicy, next_remedy, solved
+from .remedy import (
+    URGENT,
+    Condition,
+    Remedy,
+    RemedyPolicy,
+    growth_only,
+    in_need,
+    next_remedy,
+    solved,
+)
 
 #: Removes what may go until the pool is at the policy's target; returns the prune's result.
 Prune = Callable[[], dict[str, Any]]
+#: How long one run waits for another, or for one that changes the pool: what it came for may have
+#: happened after that one's last look. A fraction of the minute that writers wait for room.
+TURN_SECONDS = 10.0
 
 
 def run(
@@ -23,23 +37,30 @@ def run(
     policy: RemedyPolicy,
     connect: Callable[[], Engine],
     prune: Prune,
-    now: float,
     test: bool,
 ) -> dict[str, Any]:
     """Do what is to be done about a pool, one remedy after the other, until it is well.
 
-    now: seconds since the epoch. Raises Refused if another remedy is under way.
+    Raises Refused if another run goes on and on. A pool that takes no writes any more is extended
+    even then, and within the cool-down: writers cannot wait for either.
     """
-    with lock.held("remediate"):
-        work = Work(pool, policy, connect, prune)
+    no_prune = ""
+    with ExitStack() as stack:
+        if not test:
+            try:
+                stack.enter_context(lock.held("remediate", TURN_SECONDS))
+            except Refused as error:
+                if dmsetup.pool_status(pool).health not in URGENT:
+                    raise
+                no_prune = str(error)
+        cooling = _cooling(pool, policy)
+        if cooling and dmsetup.pool_status(pool).health in URGENT:
+            no_prune, cooling = no_prune or cooling, ""
+        work = Work(pool, growth_only(policy) if no_prune else policy, connect, prune)
         before = poolview.cheap_figures(pool)
-        decision = next_remedy(work.look(), policy)
-        waiting = cooldown_left(pool, policy, now)
-        if isinstance(decision, Remedy) and waiting > 0:
-            decision = (
-                f"the last remedy was less than {policy.cooldown_seconds:g} s ago: nothing is done "
-                f"for another {waiting:.0f} s"
-            )
+        decision = work.next()
+        if isinstance(decision, Remedy) and cooling:
+            decision = f"{cooling}: nothing is done"
         elif isinstance(decision, Remedy) and not test:
             _mark(pool).touch()
             decision = work.act(decision)
@@ -47,9 +68,9 @@ def run(
             "test": test,
             "pool": pool,
             "before": before,
-            "decision": _as_text(decision),
+            "decision": _as_text(decision) + (f" (no prune now: {no_prune})" if no_prune else ""),
             "done": work.done,
-            "solved": solved(work.look(), policy),
+            "solved": work.solved(),
             "after": poolview.cheap_figures(pool),
         }
 
@@ -65,8 +86,15 @@ class Work:
         self._prunable = pool_of_engine(connect) == pool
         self._tried: set[str] = set()  # disks
 
-    def look(self) -> Condition:
-        """The pool as it is now."""
+    def next(self, tried: Sequence[Remedy] = ()) -> Remedy | str:
+        """What is to be done about the pool as it is now, or why nothing is."""
+        return next_remedy(self._look(), self._policy, tried)
+
+    def solved(self) -> bool:
+        """Whether the pool is well now."""
+        return solved(self._look(), self._policy)
+
+    def _look(self) -> Condition:
         status = dmsetup.pool_status(self._pool)
         alive = status if isinstance(status, ThinPoolStatus) else None
         try:
@@ -94,7 +122,7 @@ class Work:
             except DockerstorageError as error:
                 record["error"] = str(error)
             self.done.append(record)
-            remedy = next_remedy(self.look(), self._policy, tried)
+            remedy = self.next(tried)
         return remedy
 
     def _do(self, remedy: Remedy) -> str:
@@ -103,7 +131,9 @@ class Work:
             return f"{len(result['removed'])} objects removed, {result['bytes_freed']} bytes freed"
         disks = self._spares()[:1] if remedy.kind == "spare" else []
         self._tried.update(disks)
-        with lock.held("pool"):
+        with lock.held("pool", TURN_SECONDS):
+            if not in_need(self._look(), self._policy, remedy.part):
+                return "not needed any more"
             volume = extend.find_volume(self._pool)
             extension = extend.plan_extension(
                 volume, remedy.part, self._policy.target_percent, disks
@@ -126,14 +156,16 @@ def pool_of_engine(connect: Callable[[], Engine]) -> str | None:
         return None
 
 
-def cooldown_left(pool: str, policy: RemedyPolicy, now: float) -> float:
-    """Seconds until a remedy may be tried again."""
+def _cooling(pool: str, policy: RemedyPolicy) -> str:
+    """Why no remedy is due yet after the last one; empty if one is."""
     try:
-        since = now - _mark(pool).stat().st_mtime
+        since = time.time() - _mark(pool).stat().st_mtime
     except FileNotFoundError:
-        return 0
+        return ""
     # A clock that was set back does not stop remedies for long.
-    return max(policy.cooldown_seconds - since, 0) if since >= 0 else 0
+    if not 0 <= since < policy.cooldown_seconds:
+        return ""
+    return f"the last remedy was less than {policy.cooldown_seconds:g} s ago"
 
 
 def _mark(pool: str) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .errors import BadInput
@@ -98,6 +98,20 @@ def read_policy(given: Mapping[str, Any]) -> RemedyPolicy:
     return policy
 
 
+#: Writers wait, for a minute at most (``no_space_timeout`` of dm-thin), or fail already.
+URGENT = ("out_of_data_space", "read_only")
+
+
+def growth_only(policy: RemedyPolicy) -> RemedyPolicy:
+    """The same without a prune."""
+    return replace(policy, order=tuple(kind for kind in policy.order if kind != "prune"))
+
+
+def in_need(seen: Condition, policy: RemedyPolicy, part: str) -> bool:
+    """Whether a part of the pool is not well below the trigger yet."""
+    return part in _parts_in_need(seen, policy, begun=True)
+
+
 HOPELESS = {
     "needs_check": "its metadata must be checked before anything can be written: run "
     "dockerstorage.recover",
@@ -111,8 +125,8 @@ def next_remedy(
     """The next thing to do, or why there is nothing (more) to do.
 
     tried: what was done in this run. Metadata is extended before all else: it is small, and full
-    metadata is the worse failure. With data exhausted, writers wait for at most a minute
-    (``no_space_timeout`` of dm-thin): then extension comes before a prune, which may take longer.
+    metadata is the worse failure. With data exhausted, writers wait for at most a minute: then
+    extension comes before a prune, which may take longer.
     """
     if seen.health in HOPELESS:
         return f"the pool is {seen.health}: {HOPELESS[seen.health]}"

@@ -57,7 +57,7 @@ def test_each_was_remedied_once_and_none_twice_within_its_cooldown(weather):
     counts = weather.place.fleet.counts
     assert counts["dockerstorage.remediate"] == 2 * MINIONS
     assert counts["remedied"] == MINIONS
-    assert counts.get("cooling down", 0) + counts.get("locked", 0) == MINIONS, counts
+    assert counts["cooling down"] == MINIONS, counts
 
 
 def test_forgeries_in_the_storm_caused_nothing_and_are_in_the_log(weather):

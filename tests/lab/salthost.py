@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tests.lab import front
@@ -59,6 +61,10 @@ id=$(systemctl show -P InvocationID salt-minion)
 grep -q -m1 'ready to receive requests' < <(journalctl -q -f -n all _SYSTEMD_INVOCATION_ID=$id)
 exec "$1" -
 """
+HOLD = """
+import sys, time; from dockerstorage_lib import lock
+with lock.held(sys.argv[1]): print("held", flush=True); time.sleep(600)
+"""
 SYNC = """
 import salt.client
 client = salt.client.LocalClient()
@@ -106,6 +112,18 @@ def start(
 def stop(guest: Guest) -> None:
     """Stop both daemons."""
     guest.run("systemctl stop salt-minion salt-master", timeout=60)
+
+
+@contextmanager
+def at_work(guest: Guest, name: str) -> Iterator[None]:
+    """Another process has the library's lock of that name while the context lasts."""
+    python = f"/opt/salt/{RELEASES[0]}/bin/python"
+    holder = guest.start([python, "-c", HOLD, name])
+    guest.run(f"until ! flock -n /run/dockerstorage/{name}.lock true; do sleep 0.1; done")
+    try:
+        yield
+    finally:
+        holder.kill()
 
 
 def salt_call(

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lab import world
 from tests.lab.hosts import Host
-from tests.lab.salthost import FRONT, salt_call
+from tests.lab.salthost import FRONT, at_work, salt_call
 
 
 @pytest.fixture(params=["loop", "direct"])
@@ -240,15 +240,9 @@ def test_an_engine_stopped_midway_takes_its_loop_pool_along(fresh_loop_host: Hos
 
 
 def test_a_second_prune_is_told_who_runs(direct_host: Host) -> None:
-    hold = (
-        "import time; from dockerstorage_lib import lock\n"
-        "with lock.held('prune'): print('held', flush=True); time.sleep(60)"
-    )
-    holder = direct_host.guest.start(["/opt/salt/3008/bin/python", "-c", hold])
-    direct_host.guest.run("until grep -q pid /run/dockerstorage/prune.lock; do sleep 0.1; done")
-    before = world.state(direct_host)
-    refused = direct_host.guest.run("salt-call --local dockerstorage.prune", check=False)
-    holder.kill()
+    with at_work(direct_host.guest, "prune"):
+        before = world.state(direct_host)
+        refused = direct_host.guest.run("salt-call --local dockerstorage.prune", check=False)
     assert refused.status != 0
     assert "prune is already running, since " in refused.stderr
     assert "pid " in refused.stderr

@@ -6,11 +6,37 @@ import json
 from typing import Any
 
 from tests.lab import world
+from tests.lab.commands import Background
 from tests.lab.fill import exhaust_metadata, fill_to
 from tests.lab.hosts import Host
-from tests.lab.salthost import salt_call, salt_calls
+from tests.lab.salthost import at_work, salt_call, salt_calls
 
 REMEDIATE = "dockerstorage.remediate"
+
+SMALL_POOL = """set -e
+lvcreate -q -y --type thin-pool -n small -L 64M -c 64K -Z n docker
+lvcreate -q -y -n volume -V 200M --thinpool docker/small
+"""
+WRITE_SMALL = r"""
+tr '\0' x < /dev/zero | dd of=/dev/docker/volume bs=1M count={mib} iflag=fullblock oflag=direct &&
+    touch /run/done
+"""
+#: Until that is done, or waits for room.
+AWAIT_SMALL = """until [ -e /run/done ] ||
+dmsetup status --noflush docker-small-tpool | grep -q out_of_data; do sleep 0.1; done
+"""
+#: How many bytes were written, and how many of them are other ones.
+SMALL_BYTES = """head -c {bytes} /dev/docker/volume > /run/read
+stat -c %s /run/read; tr -d x < /run/read | wc -c
+"""
+
+
+def write_small(host: Host, mib: int) -> Background:
+    """Write so much to a volume of the small pool, from its begin on: done, or waiting for room."""
+    host.guest.run("rm -f /run/done")
+    writer = host.guest.start(WRITE_SMALL.format(mib=mib))
+    host.guest.run(AWAIT_SMALL, timeout=60)
+    return writer
 
 
 def remediate(host: Host, *calls: dict[str, Any]) -> list[dict[str, Any]]:
@@ -97,16 +123,15 @@ def test_writers_of_a_full_pool_go_on_with_their_data_whole(fresh_direct_host: H
     host.guest.run(full, timeout=60)
     assert salt_call(host.guest, "dockerstorage.pool")["health"] == "out_of_data_space"
 
-    # Two at once: one acts.
+    # Two at once: one acts, the other looks when that is done.
     both = [host.guest.start(f"salt-call --local --out=json {REMEDIATE}") for _ in range(2)]
     ends = [one.wait(timeout=120, check=False) for one in both]
-    results = [json.loads(end.stdout)["local"] for end in ends if end.status == 0]
+    results = [json.loads(end.stdout)["local"] for end in ends]
     acted = [one for one in results if one["done"]]
     assert len(acted) == 1
     # Extended first: writers wait for at most a minute.
     assert (kinds(acted[0]), acted[0]["solved"]) == (["extend"], True)
-    for end in ends:
-        assert end.status == 0 or "remediate is already running, since" in end.stderr
+    assert [one["solved"] for one in results] == [True, True]
 
     host.guest.run("timeout 90 docker wait writer", timeout=100)
     assert host.docker("logs", "writer") == "written"
@@ -116,6 +141,32 @@ def test_writers_of_a_full_pool_go_on_with_their_data_whole(fresh_direct_host: H
     assert host.guest.run(check, timeout=60).stdout.strip() == "0"
     sizes = host.guest.run("docker cp writer:/data - | tar -tv | awk '{s += $3} END {print s}'")
     assert int(sizes.stdout) == 60 * 4194304
+
+
+def test_a_full_pool_waits_for_no_other_run_and_no_cooldown(fresh_direct_host: Host) -> None:
+    host = fresh_direct_host
+    host.guest.run(SMALL_POOL)
+    mine = {"pool": "docker-small", "cooldown": "1h"}
+    with at_work(host.guest, "remediate"):
+        write_small(host, 55)
+        refused, planned = remediate(host, mine, {**mine, "test": True})
+        assert "remediate is already running, since " in refused["error"]
+        assert planned["decision"].startswith("extend for data: its data is at ")
+        writer = write_small(host, 70)
+        grown = remediate(host, mine)[0]
+        assert (kinds(grown), grown["solved"]) == (["extend"], True)
+        assert "(no prune now: remediate is already running, since " in grown["decision"]
+        assert writer.wait(timeout=60, check=False).status == 0
+    write_small(host, 95)
+    cooling = remediate(host, mine)[0]
+    assert (cooling["done"], cooling["solved"]) == ([], False)
+    writer = write_small(host, 130)
+    again = remediate(host, mine)[0]
+    assert (kinds(again), again["solved"]) == (["extend"], True)
+    assert "(no prune now: the last remedy was less than 3600 s ago)" in again["decision"]
+    assert writer.wait(timeout=60, check=False).status == 0
+    read = host.guest.run(SMALL_BYTES.format(bytes=130 << 20), timeout=60).stdout
+    assert read.split() == [str(130 << 20), "0"]
 
 
 def test_exhausted_metadata_is_extended_and_never_pruned(fresh_direct_host: Host) -> None:

@@ -6,6 +6,7 @@ spare disk, and when nothing is left an alert is raised and nothing is harmed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,7 @@ from tests.lab.beaconhost import Bus
 from tests.lab.fill import fill_to
 from tests.lab.filledhost import begin, mib_kept, remedies, state, unwatched, watched, written
 from tests.lab.hosts import Host
+from tests.lab.salthost import at_work
 
 # A remedy takes some ten seconds; on a busy machine far longer.
 PATIENCE = 180
@@ -69,12 +71,15 @@ def test_where_nothing_may_be_pruned_the_pool_is_extended(host: Host) -> None:
 def test_blocked_writers_go_on_with_a_spare_disk(host: Host) -> None:
     host.guest.run("lvextend -q -y -l +100%FREE docker/others", check=False)
     bus = Bus(host.guest)
-    with unwatched(host):  # so that the pool is really full when the beacon looks
-        begin(host, "second", 320, protected=True, fill=96)
-        status = "dmsetup status --noflush docker-thinpool"
-        full = f"until {status} | grep -q out_of_data; do sleep 0.1; done"
-        host.guest.run(full, timeout=120)
-    bus.wait(lambda e: state(e) == "out_of_data_space")
+    # As one that has looked for the last time, and is about to end.
+    with at_work(host.guest, "remediate"):
+        with unwatched(host):  # so that the pool is really full when the beacon looks
+            begin(host, "second", 320, protected=True, fill=96)
+            status = "dmsetup status --noflush docker-thinpool"
+            full = f"until {status} | grep -q out_of_data; do sleep 0.1; done"
+            host.guest.run(full, timeout=120)
+        bus.wait(lambda e: state(e) == "out_of_data_space")
+        time.sleep(3)
     (given,) = bus.wait(lambda e: "spare" in remedies(e), seconds=PATIENCE)
     assert given.data["return"]["solved"] is True
     assert written(host, "second") == "written"

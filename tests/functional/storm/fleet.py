@@ -145,7 +145,7 @@ def _resolve(future: Any, done: Any) -> None:
 def kind_of(answer: Any) -> str:
     """What became of a job, in a word or two."""
     if isinstance(answer, str):
-        return "locked" if "remediate is already running" in answer else f"failed: {answer}"
+        return f"failed: {answer}"
     if answer["done"]:
         return "remedied"
     cooling = "the last remedy was less than" in answer["decision"]
