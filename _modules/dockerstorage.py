@@ -649,8 +649,8 @@ def remediate(pool=None, test=False, **kwargs):
     order
         Remedies that are allowed, in order (``[prune, extend, spare]``).
     cooldown
-        Time after a remedy in which none is tried: seconds, or a number with a unit (60). A pool
-        that takes no writes any more is extended even then.
+        Time after a remedy in which none is tried, unless the pool takes no writes any more:
+        seconds, or a number with a unit (60).
     spare_devices
         Disks that may be given to the volume group; one with anything on it is not taken.
     prune

@@ -42,9 +42,9 @@ def run(
     """Do what is to be done about a pool, one remedy after the other, until it is well.
 
     Raises Refused if another run goes on and on. A pool that takes no writes any more is extended
-    even then, and within the cool-down: writers cannot wait for either.
+    even then, and no cool-down holds for it: its writers cannot wait.
     """
-    no_prune = ""
+    busy = ""
     with ExitStack() as stack:
         if not test:
             try:
@@ -52,15 +52,16 @@ def run(
             except Refused as error:
                 if dmsetup.pool_status(pool).health not in URGENT:
                     raise
-                no_prune = str(error)
-        cooling = _cooling(pool, policy)
-        if cooling and dmsetup.pool_status(pool).health in URGENT:
-            no_prune, cooling = no_prune or cooling, ""
-        work = Work(pool, growth_only(policy) if no_prune else policy, connect, prune)
+                busy = str(error)
+        work = Work(pool, growth_only(policy) if busy else policy, connect, prune)
         before = poolview.cheap_figures(pool)
         decision = work.next()
-        if isinstance(decision, Remedy) and cooling:
-            decision = f"{cooling}: nothing is done"
+        waiting = 0 if before["health"] in URGENT else _cooldown_left(pool, policy)
+        if isinstance(decision, Remedy) and waiting > 0:
+            decision = (
+                f"the last remedy was less than {policy.cooldown_seconds:g} s ago: nothing is done "
+                f"for another {waiting:.0f} s"
+            )
         elif isinstance(decision, Remedy) and not test:
             _mark(pool).touch()
             decision = work.act(decision)
@@ -68,7 +69,7 @@ def run(
             "test": test,
             "pool": pool,
             "before": before,
-            "decision": _as_text(decision) + (f" (no prune now: {no_prune})" if no_prune else ""),
+            "decision": _as_text(decision) + (f" (no prune now: {busy})" if busy else ""),
             "done": work.done,
             "solved": work.solved(),
             "after": poolview.cheap_figures(pool),
@@ -156,16 +157,14 @@ def pool_of_engine(connect: Callable[[], Engine]) -> str | None:
         return None
 
 
-def _cooling(pool: str, policy: RemedyPolicy) -> str:
-    """Why no remedy is due yet after the last one; empty if one is."""
+def _cooldown_left(pool: str, policy: RemedyPolicy) -> float:
+    """Seconds until a remedy may be tried again."""
     try:
         since = time.time() - _mark(pool).stat().st_mtime
     except FileNotFoundError:
-        return ""
+        return 0
     # A clock that was set back does not stop remedies for long.
-    if not 0 <= since < policy.cooldown_seconds:
-        return ""
-    return f"the last remedy was less than {policy.cooldown_seconds:g} s ago"
+    return max(policy.cooldown_seconds - since, 0) if since >= 0 else 0
 
 
 def _mark(pool: str) -> Path:
