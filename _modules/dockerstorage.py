@@ -291,9 +291,10 @@ def pool(name=None):
         Device-mapper name of the pool; Docker's own if left out.
 
     Returns a dict: ``name``, ``health`` (ok, out_of_data_space, read_only, needs_check,
-    failed), ``level`` (ok, warning, critical, emergency), ``mode``, ``when_full``, ``data`` and
-    ``metadata`` (used_bytes, total_bytes, percent; None of a pool that failed, and nothing more),
-    ``needs_check``, ``block_bytes``, ``low_water_blocks``, ``transaction_id``,
+    failed), ``level`` (ok, warning, critical, emergency), ``mode``, ``when_full``,
+    ``writes_failed`` (they waited for room for too long), ``data`` and ``metadata`` (used_bytes,
+    total_bytes, percent; None of a pool that failed, and nothing more), ``needs_check``,
+    ``block_bytes``, ``low_water_blocks``, ``transaction_id``,
     ``metadata_snapshot_held``. Fails if there is no such pool.
 
     CLI Example:
@@ -664,7 +665,7 @@ def remediate(pool=None, test=False, **kwargs):
     Returns a dict: ``before`` and ``after`` (the pool's figures), ``decision`` (what, or why
     nothing more, is to be done), ``done`` (a dict for each remedy: ``remedy``, ``part``, ``why``,
     and ``result`` or ``error``), ``solved``. Fires ``dockerstorage/<jid or local>/remediate/alert``
-    when the pool is not well in the end.
+    when the pool is not well in the end, or when writes had failed before.
 
     CLI Example:
 
@@ -686,7 +687,8 @@ def remediate(pool=None, test=False, **kwargs):
                 return prune_job.carry_out(prepared, prune_policy, connection, lambda _: None)
 
         found = remediate_.run(name, wanted, lambda: _engine(HURRY_SECONDS), prune_now, test)
-        if not found["solved"] and not test:
+        harmed = found["before"].get("writes_failed", False)
+        if (harmed or not found["solved"]) and not test:
             alert = {"pool": name, "text": found["decision"], "after": found["after"]}
             _fire(f"{_tag(kwargs.get('__pub_jid'))}/remediate/alert", alert)
         return found

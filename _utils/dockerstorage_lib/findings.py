@@ -10,7 +10,7 @@ from .devmapper import ThinPoolStatus
 from .driverconflicts import find_conflicts
 from .gather import driver_status
 from .levels import level
-from .poolview import Pool
+from .poolview import Pool, writes_failed
 
 if TYPE_CHECKING:
     from .report import Sight
@@ -72,6 +72,14 @@ def _health(pool: Pool) -> Iterator[Finding]:
         yield HEALTH[pool.health]
     if not isinstance(pool.status, ThinPoolStatus):
         return
+    if writes_failed(pool.status, pool.table):
+        yield Finding(
+            "pool_writes_failed",
+            "Writes waited for room for too long: the kernel has failed them, and when the pool is "
+            "full again fails others at once.",
+            "Extend the pool; then look at what the containers wrote last, and restart those "
+            "whose file system has stopped.",
+        )
     for name, percent in (
         ("data", pool.status.data_percent),
         ("metadata", pool.status.metadata_percent),

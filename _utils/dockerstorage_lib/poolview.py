@@ -106,6 +106,7 @@ def figures(status: ThinPoolStatus | FailedTarget, table: ThinPoolTable) -> dict
         "mode": status.mode,
         "needs_check": status.needs_check,
         "when_full": status.when_full or table.when_full,
+        "writes_failed": writes_failed(status, table),
         "data": {
             "used_bytes": status.used_data_blocks * table.data_block_bytes,
             "total_bytes": status.total_data_blocks * table.data_block_bytes,
@@ -121,6 +122,15 @@ def figures(status: ThinPoolStatus | FailedTarget, table: ThinPoolTable) -> dict
         "transaction_id": status.transaction_id,
         "metadata_snapshot_held": status.held_metadata_root is not None,
     }
+
+
+def writes_failed(status: ThinPoolStatus, table: ThinPoolTable) -> bool:
+    """Whether writes waited for room for so long that the kernel has failed them.
+
+    After ``no_space_timeout`` dm-thin turns a pool that queues into one that fails, until it is
+    loaded anew, as by an extension; its table still has what was asked for.
+    """
+    return (status.when_full, table.when_full) == ("error", "queue")
 
 
 def cheap_figures(name: str) -> dict[str, Any]:

@@ -30,6 +30,10 @@ Prune = Callable[[], dict[str, Any]]
 #: How long one run waits for another, or for one that changes the pool: what it came for may have
 #: happened after that one's last look. A fraction of the minute that writers wait for room.
 TURN_SECONDS = 10.0
+WRITES_FAILED = (
+    "writes had waited for room for too long, and the kernel has failed them: look at what the "
+    "containers wrote last"
+)
 
 
 def run(
@@ -65,11 +69,16 @@ def run(
         elif isinstance(decision, Remedy) and not test:
             _mark(pool).touch()
             decision = work.act(decision)
+        text = _as_text(decision)
+        if busy:
+            text += f" (no prune now: {busy})"
+        if before.get("writes_failed"):
+            text += f"; {WRITES_FAILED}"
         return {
             "test": test,
             "pool": pool,
             "before": before,
-            "decision": _as_text(decision) + (f" (no prune now: {busy})" if busy else ""),
+            "decision": text,
             "done": work.done,
             "solved": work.solved(),
             "after": poolview.cheap_figures(pool),

@@ -167,6 +167,14 @@ def test_a_full_pool_waits_for_no_other_run_and_no_cooldown(fresh_direct_host: H
     read = host.guest.run(SMALL_BYTES.format(bytes=130 << 20), timeout=60).stdout
     assert read.split() == [str(130 << 20), "0"]
 
+    # Where help comes too late, that is told.
+    host.guest.run("echo 1 > /sys/module/dm_thin_pool/parameters/no_space_timeout")
+    assert write_small(host, 190).wait(timeout=60, check=False).status != 0
+    late = remediate(host, mine)[0]
+    assert (kinds(late), late["solved"]) == (["extend"], True)
+    assert late["decision"].endswith("look at what the containers wrote last")
+    assert (late["before"]["writes_failed"], late["after"]["writes_failed"]) == (True, False)
+
 
 def test_exhausted_metadata_is_extended_and_never_pruned(fresh_direct_host: Host) -> None:
     host = fresh_direct_host

@@ -157,6 +157,16 @@ def test_an_old_kernel_s_status_takes_what_happens_when_full_from_the_table():
     assert figures(parse_status("0 1 thin-pool 1 1/2 3/4 - rw"), TABLE)["when_full"] == "error"
 
 
+def test_a_pool_that_was_to_queue_and_fails_has_failed_writes():
+    queues = parse_table("0 204800 thin-pool 254:0 254:1 1024 96 0")
+    for when_full, failed in ({"queue": False, "error": True, None: False}).items():
+        status = replace(STATUS, when_full=when_full)
+        assert figures(status, queues)["writes_failed"] is failed
+        found = codes(replace(POOL, status=status, table=queues))
+        assert found == (["pool_writes_failed"] if failed else [])
+    assert figures(replace(STATUS, when_full="error"), TABLE)["writes_failed"] is False
+
+
 def test_a_failed_pool_has_no_figures():
     found = as_dict(replace(POOL, status=FailedTarget("Fail")))
     assert (found["health"], found["level"]) == ("failed", "emergency")
