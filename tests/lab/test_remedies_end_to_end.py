@@ -104,9 +104,8 @@ def test_an_alert_tells_of_writes_that_have_failed_before_the_remedy(host: Host)
     with unwatched(host):
         host.guest.run("echo 1 > /sys/module/dm_thin_pool/parameters/no_space_timeout")
         host.guest.run("lvremove -q -y docker/others")  # room for the remedy
-        fill_to(host, 100)
-        too_much = "dd if=/dev/zero of=/dev/mapper/filler bs=512K count=1 seek=32000 oflag=direct"
-        assert host.guest.run(too_much, timeout=60, check=False).status != 0
+        too_much = "dd if=/dev/zero of=/dev/mapper/filler bs=512K seek=16000 oflag=direct"
+        assert "No space left" in host.guest.run(too_much, timeout=90, check=False).stderr
     (alert, *_) = bus.wait(lambda e: e.tag.endswith("/remediate/alert"), seconds=PATIENCE)
     assert "the kernel has failed them" in alert.data["data"]["text"]
     assert alert.data["data"]["after"]["health"] == "ok"
