@@ -25,6 +25,7 @@ STATES = (*AT_RISK, "failed", "silent", OK, "no docker")
 _RISKY_WARNINGS = {
     "engine_silent": "critical",
     "hidden_store": "critical",
+    "pool_writes_failed": "critical",
     "vg_devices_missing": "critical",
     "migration_open": "warning",
 }

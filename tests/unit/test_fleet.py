@@ -83,6 +83,7 @@ def test_real_reports_are_read():
         (pool(90.0), "emergency"),
         (pool(10.0, health="needs_check"), "emergency"),
         ({**pool(10.0), "warnings": [{"code": "engine_silent", "text": "x"}]}, "critical"),
+        ({**pool(10.0), "warnings": [{"code": "pool_writes_failed", "text": "x"}]}, "critical"),
         ({**pool(10.0), "warnings": [{"code": "loop_lvm", "text": "x"}]}, "ok"),
         ({**pool(10.0), "forecast": {"seconds_to_data_full": 3600}}, "critical"),
         ({**pool(10.0), "forecast": {"seconds_to_metadata_full": 6 * 86400}}, "warning"),
