@@ -31,7 +31,7 @@ def held(name: str, patience_seconds: float = 0) -> Iterator[None]:
     # Opened without truncation: the file tells who holds the lock.
     descriptor = os.open(FOLDER / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "r+") as file:
-        while not _taken(file):
+        while not _take(file):
             if time.monotonic() >= deadline:
                 raise Refused(f"{name} is already running, {_holder(file.read())}")
             time.sleep(POLL_SECONDS)
@@ -41,7 +41,8 @@ def held(name: str, patience_seconds: float = 0) -> Iterator[None]:
         yield
 
 
-def _taken(file: TextIO) -> bool:
+def _take(file: TextIO) -> bool:
+    """Take the lock if nobody has it; whether it is ours now."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

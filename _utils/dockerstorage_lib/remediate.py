@@ -14,8 +14,8 @@ from .adapters.engine import Engine
 from .devmapper import ThinPoolStatus
 from .errors import BadInput, DockerstorageError, Refused
 from .gather import read_site
+from .recovery import EXHAUSTED
 from .remedy import (
-    URGENT,
     Condition,
     Remedy,
     RemedyPolicy,
@@ -54,13 +54,13 @@ def run(
             try:
                 stack.enter_context(lock.held("remediate", TURN_SECONDS))
             except Refused as error:
-                if dmsetup.pool_status(pool).health not in URGENT:
+                if dmsetup.pool_status(pool).health not in EXHAUSTED:
                     raise
                 busy = str(error)
         work = Work(pool, growth_only(policy) if busy else policy, connect, prune)
         before = poolview.cheap_figures(pool)
         decision = work.next()
-        waiting = 0 if before["health"] in URGENT else _cooldown_left(pool, policy)
+        waiting = 0 if before["health"] in EXHAUSTED else _cooldown_left(pool, policy)
         if isinstance(decision, Remedy) and waiting > 0:
             decision = (
                 f"the last remedy was less than {policy.cooldown_seconds:g} s ago: nothing is done "

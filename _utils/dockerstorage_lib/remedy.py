@@ -98,10 +98,6 @@ def read_policy(given: Mapping[str, Any]) -> RemedyPolicy:
     return policy
 
 
-#: Writers wait, for a minute at most (``no_space_timeout`` of dm-thin), or fail already.
-URGENT = ("out_of_data_space", "read_only")
-
-
 def growth_only(policy: RemedyPolicy) -> RemedyPolicy:
     """The same without a prune."""
     return replace(policy, order=tuple(kind for kind in policy.order if kind != "prune"))
@@ -125,8 +121,8 @@ def next_remedy(
     """The next thing to do, or why there is nothing (more) to do.
 
     tried: what was done in this run. Metadata is extended before all else: it is small, and full
-    metadata is the worse failure. With data exhausted, writers wait for at most a minute: then
-    extension comes before a prune, which may take longer.
+    metadata is the worse failure. With data exhausted, writers wait for at most a minute
+    (``no_space_timeout`` of dm-thin): then extension comes before a prune, which may take longer.
     """
     if seen.health in HOPELESS:
         return f"the pool is {seen.health}: {HOPELESS[seen.health]}"

@@ -63,7 +63,7 @@ exec "$1" -
 """
 HOLD = """
 import sys, time; from dockerstorage_lib import lock
-with lock.held(sys.argv[1]): print("held", flush=True); time.sleep(600)
+with lock.held(sys.argv[1], 60): time.sleep(600)  # whoever looks for the lock has it for a moment
 """
 SYNC = """
 import salt.client
